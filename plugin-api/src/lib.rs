@@ -1,0 +1,32 @@
+//! All that the author of a Gatehouse plugin depends on.
+//!
+//! The vocabulary (ids, values, attributes, messages, the operation table) is shared with the host; the feature
+//! `plugin` adds the author's side: [`IntegrationGateway`], [`Context`], [`export_integration!`] and [`testing`].
+
+pub mod attribute;
+pub mod error;
+pub mod flow;
+pub mod ids;
+pub mod manage;
+pub mod manifest;
+pub mod message;
+pub mod ops;
+pub mod secret;
+pub mod value;
+pub mod wire;
+
+pub use error::{CallError, Error, ErrorCode, Result};
+pub use secret::Secret;
+pub use value::{StateKind, Value};
+
+pub mod settings;
+
+#[cfg(feature = "plugin")]
+pub mod context;
+#[cfg(feature = "plugin")]
+pub mod gateway;
+
+#[cfg(feature = "plugin")]
+pub use context::Context;
+#[cfg(feature = "plugin")]
+pub use gateway::IntegrationGateway;
