@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::secret::{MASK, Secret};
 
+pub(crate) mod check;
+
 /// One attribute as the manifest declares it: a field of the settings struct, or of a flow's form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttributeSpec {

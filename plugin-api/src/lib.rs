@@ -4,6 +4,7 @@
 //! `plugin` adds the author's side: [`IntegrationGateway`], [`Context`], [`export_integration!`] and [`testing`].
 
 pub mod attribute;
+pub mod duration;
 pub mod error;
 pub mod flow;
 pub mod ids;

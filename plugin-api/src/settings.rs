@@ -1,6 +1,6 @@
 //! Settings as a struct: the trait that the derive macro implements, and the constant form of an attribute spec.
 
-use crate::attribute::{AttributeValues, FieldErrors};
+use crate::attribute::{AttributeSpec, AttributeValues, ChoiceOption, FieldErrors, PlainValue, ValueType};
 
 /// A struct of settings. Implemented by `#[derive(Settings)]`; `()` has none.
 pub trait Settings: Sized + 'static {
@@ -85,4 +85,52 @@ pub enum DefaultConst {
     Number(f64),
     /// Text, a choice, a URL, a path.
     Text(&'static str),
+}
+
+impl AttributeSpecConst {
+    /// The same specification in the form that is read from a manifest.
+    pub fn to_spec(&self) -> AttributeSpec {
+        AttributeSpec {
+            key: self.key.to_owned(),
+            label: self.label.to_owned(),
+            help: self.help.to_owned(),
+            value_type: self.value_type.to_value_type(),
+            required: self.required,
+            editable: self.editable,
+            default: self.default.map(DefaultConst::to_plain),
+        }
+    }
+}
+
+impl ValueTypeConst {
+    /// The same value type in the form that is read from a manifest.
+    pub fn to_value_type(&self) -> ValueType {
+        match *self {
+            Self::Text => ValueType::Text,
+            Self::Number { min, max, integer } => ValueType::Number { min, max, integer },
+            Self::Switch => ValueType::Switch,
+            Self::Choice(options) => ValueType::Choice {
+                options: options
+                    .iter()
+                    .map(|(value, label)| ChoiceOption { value: (*value).to_owned(), label: (*label).to_owned() })
+                    .collect(),
+            },
+            Self::Url => ValueType::Url,
+            Self::FilePath => ValueType::FilePath,
+            Self::Secret => ValueType::Secret,
+            Self::Duration { min_ms, max_ms } => ValueType::Duration { min_ms, max_ms },
+        }
+    }
+}
+
+impl DefaultConst {
+    /// The same value in the form that is read from a manifest.
+    pub fn to_plain(self) -> PlainValue {
+        match self {
+            Self::Bool(v) => PlainValue::Bool(v),
+            Self::Integer(v) => PlainValue::Integer(v),
+            Self::Number(v) => PlainValue::Number(v),
+            Self::Text(v) => PlainValue::Text(v.to_owned()),
+        }
+    }
 }
