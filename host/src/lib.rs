@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The Gatehouse host: from a file in the plugins folder to a supervised integration, and from there to people.
+//!
+//! `ARCHITECTURE.md` tells the way through the code.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod entity;
+pub mod gateway;
+pub mod home;
+pub mod integration;
+pub mod plugin;
+pub mod reason;
+pub mod store;

@@ -1,0 +1,1 @@
+//! HTTP/1.1 JSON over the control socket: one route table, thin handlers, server-sent events.

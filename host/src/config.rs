@@ -1,0 +1,171 @@
+//! The one configuration file, `gatehouse.toml`: every key optional, checked with line numbers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::gateway::{GatewayTiming, Hosting};
+
+/// Everything that can be configured. All intervals go down to milliseconds.
+#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[plugins]`
+    pub plugins: Plugins,
+    /// `[integrations]`
+    pub integrations: Integrations,
+    /// `[history]`
+    pub history: History,
+    /// `[log]`
+    pub log: Log,
+    /// `[integration.ID]`: keys of one integration.
+    pub integration: BTreeMap<String, OneIntegration>,
+}
+
+/// `[plugins]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plugins {
+    /// How long a file must rest (size and time of change unmoved) before it is looked at.
+    pub stable_for_ms: u64,
+    /// How often the folder is listed even when nothing was notified.
+    pub rescan_every_ms: u64,
+    /// The largest file that is looked at, in MiB.
+    pub max_file_mb: u64,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self { stable_for_ms: 100, rescan_every_ms: 30_000, max_file_mb: 100 }
+    }
+}
+
+/// `[integrations]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Integrations {
+    /// The pauses between attempts to start, in milliseconds; the last one repeats.
+    pub backoff_ms: Vec<u64>,
+    /// How long an integration must be well before its failures are forgiven.
+    pub forgive_after_ms: u64,
+    /// Failures within `quarantine_within_ms` that put it into quarantine.
+    pub quarantine_failures: u32,
+    /// See `quarantine_failures`.
+    pub quarantine_within_ms: u64,
+    /// The pause between attempts in quarantine.
+    pub quarantine_retry_ms: u64,
+    /// From spawn to a constructed gateway.
+    pub launch_within_ms: u64,
+    /// Between two heartbeats.
+    pub heartbeat_every_ms: u64,
+    /// How long a heartbeat may stay unanswered.
+    pub heartbeat_within_ms: u64,
+    /// How long `stop` may take before the gateway is killed.
+    pub stop_within_ms: u64,
+    /// How long a flow waits for a person.
+    pub flow_expires_ms: u64,
+    /// How many start at once.
+    pub start_parallel: usize,
+}
+
+impl Default for Integrations {
+    fn default() -> Self {
+        Self {
+            backoff_ms: vec![1_000, 2_000, 5_000, 15_000, 60_000, 300_000],
+            forgive_after_ms: 600_000,
+            quarantine_failures: 5,
+            quarantine_within_ms: 900_000,
+            quarantine_retry_ms: 900_000,
+            launch_within_ms: 10_000,
+            heartbeat_every_ms: 5_000,
+            heartbeat_within_ms: 15_000,
+            stop_within_ms: 10_000,
+            flow_expires_ms: 900_000,
+            start_parallel: 8,
+        }
+    }
+}
+
+impl Integrations {
+    /// The part that gateways need.
+    pub fn gateway_timing(&self) -> GatewayTiming {
+        GatewayTiming {
+            launch_within: Duration::from_millis(self.launch_within_ms),
+            heartbeat_every: Duration::from_millis(self.heartbeat_every_ms),
+            heartbeat_within: Duration::from_millis(self.heartbeat_within_ms),
+        }
+    }
+}
+
+/// `[history]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// How long readings are kept, in days; 0 keeps them for ever.
+    pub keep_days: u64,
+    /// How often old readings are deleted.
+    pub expire_every_ms: u64,
+    /// The longest time between a reading and its commit.
+    pub commit_every_ms: u64,
+    /// The most readings in one commit.
+    pub commit_rows: usize,
+    /// `process`: survives the death of the daemon; `full`: survives power loss.
+    pub durability: Durability,
+    /// Readings queued for the database before `emit` waits.
+    pub queue_rows: usize,
+    /// Readings queued for one subscriber before it is dropped with a resume token.
+    pub subscriber_rows: usize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            keep_days: 30,
+            expire_every_ms: 3_600_000,
+            commit_every_ms: 20,
+            commit_rows: 5_000,
+            durability: Durability::Process,
+            queue_rows: 20_000,
+            subscriber_rows: 10_000,
+        }
+    }
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The death of the process.
+    Process,
+    /// Power loss.
+    Full,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// What is logged, in `tracing_subscriber::EnvFilter` syntax.
+    pub filter: String,
+    /// What plugins may log, in the same syntax.
+    pub plugin_filter: String,
+    /// Lines kept in memory for `gatehouse log`.
+    pub keep_lines: usize,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), plugin_filter: "info".into(), keep_lines: 2_000 }
+    }
+}
+
+/// `[integration.ID]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct OneIntegration {
+    /// `isolated` (default) or `in_process`.
+    pub hosting: Option<Hosting>,
+    /// What this integration's plugin may log.
+    pub log: Option<String>,
+}
