@@ -21,6 +21,13 @@ pub use secret::Secret;
 pub use value::{StateKind, Value};
 
 pub mod settings;
+pub use settings::{SettingChoice, SettingValue, Settings};
+
+/// The URL type of settings, from the crate `url`.
+pub use url;
+
+// The derive macros name this crate by its name, inside it too.
+extern crate self as gatehouse_plugin_api;
 
 #[cfg(feature = "plugin")]
 pub mod context;

@@ -1,0 +1,3 @@
+//! The SDK as an author sees it: one binary, one module a subject.
+
+mod settings;
