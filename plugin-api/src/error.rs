@@ -80,6 +80,13 @@ impl CallError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), fields: FieldErrors::new(), location: None }
     }
+
+    /// `bad_configuration` with what is wrong with which field; the message names them all.
+    pub fn bad_fields(fields: FieldErrors) -> Self {
+        let message =
+            fields.iter().map(|(field, problem)| format!("{field}: {problem}")).collect::<Vec<_>>().join("; ");
+        Self { fields, ..Self::new(ErrorCode::BadConfiguration, message) }
+    }
 }
 
 impl fmt::Display for CallError {

@@ -95,7 +95,8 @@ pub trait IntegrationGateway: Sized + 'static {
     /// A live probe of the upstream with settings that are not saved yet. Deadline 5 s.
     ///
     /// # Errors
-    /// Counts as [`Connection::Other`].
+    /// `bad_credentials` counts as [`Connection::BadCredentials`], `transient` as [`Connection::CannotConnect`],
+    /// all others as [`Connection::Other`].
     async fn test_connection(&self, _settings: Self::Settings) -> Result<ConnectionResult> {
         Ok(ConnectionResult { outcome: Connection::Ok, message: String::new() })
     }
@@ -159,9 +160,5 @@ pub trait IntegrationGateway: Sized + 'static {
 
 /// Parses settings for the shim: the error names every wrong field.
 pub(crate) fn parse_settings<S: Settings>(values: &AttributeValues) -> Result<S, crate::CallError> {
-    S::from_values(values).map_err(|fields| {
-        let message =
-            fields.iter().map(|(field, problem)| format!("{field}: {problem}")).collect::<Vec<_>>().join("; ");
-        crate::CallError { fields, ..crate::CallError::new(crate::ErrorCode::BadConfiguration, message) }
-    })
+    S::from_values(values).map_err(crate::CallError::bad_fields)
 }

@@ -33,8 +33,12 @@ extern crate self as gatehouse_plugin_api;
 pub mod context;
 #[cfg(feature = "plugin")]
 pub mod gateway;
+#[cfg(feature = "plugin")]
+mod log;
+#[cfg(feature = "plugin")]
+pub mod runtime;
 
 #[cfg(feature = "plugin")]
-pub use context::Context;
+pub use context::{Context, Entity, State};
 #[cfg(feature = "plugin")]
 pub use gateway::IntegrationGateway;

@@ -38,12 +38,37 @@ pub const HEADER_SYMBOL: &str = abi_stable::library::ROOT_MODULE_LOADER_NAME_WIT
 /// What the export macro's expansion needs; not for use by hand.
 #[doc(hidden)]
 pub mod export {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     pub use abi_stable::library::{LibHeader, RootModuleResult};
     pub use abi_stable::prefix_type::PrefixTypeTrait;
     pub use abi_stable::std_types::{RResult, RVec};
 
     pub use crate::boundary::CheckedModule;
-    use crate::{GatewayBox, HostBox, PluginModule, PluginModuleRef};
+    use crate::{CallSide, GatewayBox, HostBox, HostHandle, PluginModule, PluginModuleRef, gateway_box};
+
+    /// Bytes as they cross.
+    pub type Bytes = RVec<u8>;
+    /// What the constructor of the root module returns: the gateway, or the bytes of a MessagePack `CallError`.
+    pub type Constructed = RResult<GatewayBox, RVec<u8>>;
+
+    /// The body of [`PluginModule::new_gateway`] around a maker in plain Rust.
+    ///
+    /// Runs `make` on the calling thread, which is the host's: a maker that has a thread of its own hands over to it.
+    /// A panic that `make` lets through is caught here and becomes an empty error, which the host reports as
+    /// unreadable; makers catch their own panics to say more.
+    pub fn construct<S: CallSide>(
+        host: HostBox,
+        instance: Bytes,
+        make: fn(HostHandle, Vec<u8>) -> Result<S, Vec<u8>>,
+    ) -> Constructed {
+        let made = catch_unwind(AssertUnwindSafe(|| make(HostHandle::from(host), instance.into_vec())));
+        match made {
+            Ok(Ok(side)) => RResult::ROk(gateway_box(side)),
+            Ok(Err(error)) => RResult::RErr(RVec::from(error)),
+            Err(_) => RResult::RErr(RVec::new()),
+        }
+    }
 
     /// Wraps the module for `LibHeader`; a panic of `module` is caught and reported as a failed constructor.
     pub fn erase(module: fn() -> CheckedModule) -> RootModuleResult {
