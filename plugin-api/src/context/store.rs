@@ -101,9 +101,7 @@ impl Secrets {
         let Some(bytes) = found.bytes else { return Ok(None) };
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(Secret::new(text))),
-            Err(_) => {
-                Err(CallError::new(ErrorCode::Refused, format!("the secret kept as {key:?} is not text")).into())
-            }
+            Err(_) => Err(CallError::new(ErrorCode::Refused, format!("the secret kept as {key:?} is not text")).into()),
         }
     }
 

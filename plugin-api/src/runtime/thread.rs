@@ -13,8 +13,8 @@ use gatehouse_abi::{CallSide, HostHandle, ReplyHandle};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
 
-use super::panics::{self, Caught};
 use super::dispatch;
+use super::panics::{self, Caught};
 use crate::context::{Clock, Context, Host};
 use crate::error::{CallError, ErrorCode};
 use crate::gateway::IntegrationGateway;
