@@ -1,1 +1,6 @@
-//! Placeholder.
+//! A daemon in a home of its own, its command line and its socket, as a person and a program use them.
+
+pub mod build;
+pub mod daemon;
+pub mod http;
+pub mod wait;

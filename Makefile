@@ -1,0 +1,31 @@
+# Three commands a person needs: `make run`, `make test`, `make bench`. `make soak` is for long runs by hand.
+
+CARGO ?= cargo
+GATEHOUSE_HOME ?= $(CURDIR)/gatehouse-home
+export GATEHOUSE_HOME
+
+.PHONY: run build test bench soak tools
+
+tools:
+	@sh tests/run/tools.sh
+
+build: tools
+	$(CARGO) build --release --locked -p gatehouse-host -p system-monitor -p virtual-house
+
+# A home with the bundled system-monitor plugin, served in the foreground.
+run: build
+	@mkdir -p "$(GATEHOUSE_HOME)/plugins"
+	@chmod 700 "$(GATEHOUSE_HOME)"
+	@cp target/release/libsystem_monitor.so "$(GATEHOUSE_HOME)/plugins/.libsystem_monitor.so.part"
+	@mv "$(GATEHOUSE_HOME)/plugins/.libsystem_monitor.so.part" "$(GATEHOUSE_HOME)/plugins/libsystem_monitor.so"
+	@exec target/release/gatehouse --home "$(GATEHOUSE_HOME)" serve
+
+# The one test command: installs what it needs (and says so first), then runs everything.
+test: tools
+	@sh tests/run/test.sh
+
+bench: build
+	@sh tests/run/bench.sh
+
+soak: build
+	@sh tests/run/soak.sh

@@ -1,0 +1,41 @@
+//! The binary and the plugin files under test, built once per run.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The checkout.
+pub fn checkout() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the checkout").to_owned()
+}
+
+/// `target/debug`, with the binary and the bundled plugins in it.
+///
+/// # Panics
+/// When they do not build.
+pub fn built() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
+        // The test command builds everything before it starts the tests and says so.
+        if std::env::var_os("GATEHOUSE_BUILT").is_none() {
+            let status = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--offline", "-p", "gatehouse-host", "-p", "system-monitor", "-p", "virtual-house"])
+                .current_dir(checkout())
+                .status()
+                .expect("cargo starts");
+            assert!(status.success(), "the binary and the plugins did not build");
+        }
+        target.join("debug")
+    })
+}
+
+/// The `gatehouse` binary.
+pub fn binary() -> PathBuf {
+    built().join("gatehouse")
+}
+
+/// A bundled plugin's file: `virtual_house` → `target/debug/libvirtual_house.so`.
+pub fn plugin_file(name: &str) -> PathBuf {
+    built().join(format!("lib{name}.so"))
+}

@@ -1,0 +1,279 @@
+//! A real daemon in a temporary home, ended with the test; its log is shown when the test fails.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::build;
+use crate::http::{self, Answer};
+use crate::wait::wait_for;
+
+/// Intervals short enough that no test waits for a real one.
+pub const QUICK: &str = "\
+[plugins]
+stable_for_ms = 50
+rescan_every_ms = 500
+[integrations]
+backoff_ms = [50, 100, 200]
+heartbeat_every_ms = 200
+heartbeat_within_ms = 2000
+";
+
+/// What a command printed.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// The exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Standard output, after checking that the command succeeded.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[track_caller]
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        &self.stdout
+    }
+
+    /// Standard error, after checking the exit code.
+    ///
+    /// # Panics
+    /// When the code is another.
+    #[track_caller]
+    pub fn failed(&self, code: i32) -> &str {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        &self.stderr
+    }
+
+    /// Standard output as one JSON value.
+    ///
+    /// # Panics
+    /// When the command failed or printed something else.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(self.ok()).expect("the command prints JSON")
+    }
+}
+
+/// A home and, while it runs, its daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    home: TempDir,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// A served home with quick intervals.
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// A served home with more configuration after the quick intervals.
+    pub fn start_with(more_config: &str) -> Self {
+        let mut daemon = Self::prepare(&format!("{QUICK}{more_config}"));
+        daemon.serve();
+        daemon
+    }
+
+    /// A home that is not served yet.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn prepare(config: &str) -> Self {
+        build::built();
+        let home = TempDir::with_prefix("gatehouse-").expect("a temporary home");
+        fs::create_dir_all(home.path().join("plugins")).expect("a plugins folder");
+        fs::write(home.path().join("gatehouse.toml"), config).expect("a config file");
+        Self { home, child: None }
+    }
+
+    /// Starts the daemon and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn serve(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log file");
+        let child = self
+            .command(&["serve"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("one more handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the daemon starts");
+        self.child = Some(child);
+        wait_for("the daemon to answer", || {
+            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
+                panic!("the daemon ended: {status}\n{}", self.log());
+            }
+            match self.get("/v1/status") {
+                Ok(Answer { status: 200, .. }) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(build::binary());
+        command.arg("--home").arg(self.home()).args(args).env("NO_COLOR", "1").env_remove("GATEHOUSE_HOME");
+        command
+    }
+
+    /// The home.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The plugins folder.
+    pub fn plugins(&self) -> PathBuf {
+        self.home().join("plugins")
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.home().join("gatehouse.sock")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.home().join("daemon.log")
+    }
+
+    /// What the daemon printed so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The daemon's process id.
+    ///
+    /// # Panics
+    /// When it is not served.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().expect("served"))
+    }
+
+    /// Sends a signal and waits for the end; returns the exit code, -1 for a signal.
+    ///
+    /// # Panics
+    /// When it is not served.
+    pub fn end(&mut self, signal: Signal) -> i32 {
+        kill_process(self.pid(), signal).expect("the daemon is there");
+        let mut child = self.child.take().expect("served");
+        wait_for("the daemon to end", || child.try_wait().ok().flatten().ok_or("running")).code().unwrap_or(-1)
+    }
+
+    /// Ends it in order and serves the same home again.
+    pub fn restart(&mut self) {
+        self.end(Signal::TERM);
+        self.serve();
+    }
+
+    /// Runs a client command against this home, without a terminal and without input.
+    ///
+    /// # Panics
+    /// When the binary cannot be run.
+    pub fn cli(&self, args: &[&str]) -> Ran {
+        self.cli_with_input(args, "")
+    }
+
+    /// Runs a client command with text on its standard input.
+    ///
+    /// # Panics
+    /// When the binary cannot be run.
+    pub fn cli_with_input(&self, args: &[&str], input: &str) -> Ran {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        // A command that reads no input may close it first.
+        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        let output = child.wait_with_output().expect("the command ends");
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A long-running client command with its output piped; the caller ends it.
+    ///
+    /// # Panics
+    /// When the binary cannot be run.
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        self.command(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts")
+    }
+
+    /// `GET path`.
+    ///
+    /// # Errors
+    /// When the socket cannot be reached.
+    pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        http::request(&self.socket(), "GET", path, None)
+    }
+
+    /// Any request.
+    ///
+    /// # Panics
+    /// When the socket cannot be reached.
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        http::request(&self.socket(), method, path, Some(body)).expect("the daemon answers")
+    }
+
+    /// Copies a bundled plugin into the folder as `cp` does and waits for its verdict.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn drop_plugin(&self, name: &str) {
+        let file = build::plugin_file(name);
+        let file_name = file.file_name().expect("a file").to_owned();
+        fs::copy(&file, self.plugins().join(&file_name)).expect("copied");
+        self.wait_decision(&file_name.to_string_lossy(), "accepted");
+    }
+
+    /// Waits until a file has a decision; returns the verdict.
+    pub fn wait_decision(&self, file_name: &str, decision: &str) -> Value {
+        wait_for(&format!("{file_name} to be {decision}"), || {
+            let verdict = self.get(&format!("/v1/plugins/{file_name}")).map_err(|e| e.to_string())?.json();
+            if verdict["decision"] == decision { Ok(verdict) } else { Err(verdict.to_string()) }
+        })
+    }
+
+    /// Waits until an integration's actual state is this one; returns the view.
+    pub fn wait_state(&self, id: &str, state: &str) -> Value {
+        wait_for(&format!("{id} to be {state}"), || {
+            let view = self.get(&format!("/v1/integrations/{id}")).map_err(|e| e.to_string())?.json();
+            if view["actual"]["state"] == state { Ok(view) } else { Err(view.to_string()) }
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let mut err = std::io::stderr().lock();
+            let _ = writeln!(err, "--- the daemon's log\n{}", self.log());
+        }
+    }
+}
