@@ -1,14 +1,25 @@
 //! The one configuration file, `gatehouse.toml`: every key optional, checked with line numbers.
+//!
+//! The structs here are what the daemon reads; `keys` is the table of what may stand in the file (range, meaning),
+//! from which `check`, `config show` and `docs/config.md` are made. A test holds both against each other.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+mod check;
+pub mod keys;
+mod show;
+
+pub use check::Problem;
+pub use show::{reference, show};
 
 use crate::gateway::{GatewayTiming, Hosting};
 
 /// Everything that can be configured. All intervals go down to milliseconds.
-#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `[plugins]`
@@ -23,8 +34,58 @@ pub struct Config {
     pub integration: BTreeMap<String, OneIntegration>,
 }
 
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file has mistakes, all of them listed.
+    #[error("{}", sentences(path, problems))]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in the order of the file.
+        problems: Vec<Problem>,
+    },
+}
+
+fn sentences(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
+    lines.join("\n")
+}
+
+impl Config {
+    /// Reads a configuration from text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the text.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        check::parse(text)
+    }
+
+    /// Reads the file; a file that is not there counts as an empty one when `optional`.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(path: &Path, optional: bool) -> Result<Self, ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        };
+        Self::parse(&text).map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
+    }
+}
+
 /// `[plugins]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Plugins {
     /// How long a file must rest (size and time of change unmoved) before it is looked at.
@@ -42,7 +103,7 @@ impl Default for Plugins {
 }
 
 /// `[integrations]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Integrations {
     /// The pauses between attempts to start, in milliseconds; the last one repeats.
@@ -99,7 +160,7 @@ impl Integrations {
 }
 
 /// `[history]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct History {
     /// How long readings are kept, in days; 0 keeps them for ever.
@@ -133,7 +194,7 @@ impl Default for History {
 }
 
 /// What a commit survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// The death of the process.
@@ -143,7 +204,7 @@ pub enum Durability {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// What is logged, in `tracing_subscriber::EnvFilter` syntax.
@@ -161,11 +222,13 @@ impl Default for Log {
 }
 
 /// `[integration.ID]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct OneIntegration {
     /// `isolated` (default) or `in_process`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hosting: Option<Hosting>,
     /// What this integration's plugin may log.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
 }

@@ -11,6 +11,7 @@ pub mod entity;
 pub mod gateway;
 pub mod home;
 pub mod integration;
+pub mod nearest;
 pub mod plugin;
 pub mod reason;
 pub mod store;

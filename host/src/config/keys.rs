@@ -1,0 +1,186 @@
+//! The table of keys: what may stand in `gatehouse.toml`, within which bounds, and what it means.
+
+/// One key of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The table it stands in; `integration.ID` for the keys of one integration.
+    pub table: &'static str,
+    /// Its name in the table.
+    pub name: &'static str,
+    /// What may be written.
+    pub kind: Kind,
+    /// What it does, one or two sentences.
+    pub meaning: &'static str,
+}
+
+/// What may be written for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A span of time in whole milliseconds.
+    Millis {
+        /// The shortest.
+        min: i64,
+        /// The longest.
+        max: i64,
+    },
+    /// A whole number.
+    Count {
+        /// The least.
+        min: i64,
+        /// The greatest.
+        max: i64,
+    },
+    /// A list of spans in whole milliseconds, at least one.
+    MillisList {
+        /// The shortest.
+        min: i64,
+        /// The longest.
+        max: i64,
+    },
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A log filter: a level, or `module=level` parts, separated by commas.
+    LogFilter,
+}
+
+/// The table whose name has the integration's id in place of `ID`.
+pub const PER_INTEGRATION: &str = "integration.ID";
+
+const DAY: i64 = 86_400_000;
+
+const fn millis(min: i64, max: i64) -> Kind {
+    Kind::Millis { min, max }
+}
+
+const fn count(min: i64, max: i64) -> Kind {
+    Kind::Count { min, max }
+}
+
+const fn key(table: &'static str, name: &'static str, kind: Kind, meaning: &'static str) -> Key {
+    Key { table, name, kind, meaning }
+}
+
+/// Every key, in the order to show.
+pub const KEYS: &[Key] = &[
+    key(
+        "plugins",
+        "stable_for_ms",
+        millis(1, 60_000),
+        "How long a file must rest (size and time of change unmoved) before it is looked at.",
+    ),
+    key(
+        "plugins",
+        "rescan_every_ms",
+        millis(10, DAY),
+        "How often the plugins folder is listed even when nothing was notified.",
+    ),
+    key("plugins", "max_file_mb", count(1, 4_096), "The largest plugin file that is looked at, in MiB."),
+    key(
+        "integrations",
+        "backoff_ms",
+        Kind::MillisList { min: 1, max: DAY },
+        "The pauses between attempts to start an integration; the last one repeats. A random part is added to each.",
+    ),
+    key(
+        "integrations",
+        "forgive_after_ms",
+        millis(1, 30 * DAY),
+        "How long an integration must be well before its failures are forgotten.",
+    ),
+    key(
+        "integrations",
+        "quarantine_failures",
+        count(1, 1_000),
+        "So many failures within quarantine_within_ms put an integration into quarantine.",
+    ),
+    key(
+        "integrations",
+        "quarantine_within_ms",
+        millis(1, 30 * DAY),
+        "The time in which quarantine_failures are counted.",
+    ),
+    key("integrations", "quarantine_retry_ms", millis(1, 30 * DAY), "The pause between attempts in quarantine."),
+    key(
+        "integrations",
+        "launch_within_ms",
+        millis(1, 600_000),
+        "How long a worker may take from its start until the plugin's gateway is there.",
+    ),
+    key("integrations", "heartbeat_every_ms", millis(1, 600_000), "The time between two heartbeats of a worker."),
+    key(
+        "integrations",
+        "heartbeat_within_ms",
+        millis(1, 600_000),
+        "How long a heartbeat may stay unanswered before the worker is killed.",
+    ),
+    key(
+        "integrations",
+        "stop_within_ms",
+        millis(1, 600_000),
+        "How long stopping may take before the worker is killed.",
+    ),
+    key(
+        "integrations",
+        "flow_expires_ms",
+        millis(10, DAY),
+        "How long an activation or deactivation waits for a person.",
+    ),
+    key("integrations", "start_parallel", count(1, 1_000), "How many integrations start at the same time."),
+    key("history", "keep_days", count(0, 36_500), "How many days readings are kept; 0 keeps them for ever."),
+    key("history", "expire_every_ms", millis(10, 30 * DAY), "How often old readings are deleted."),
+    key("history", "commit_every_ms", millis(1, 10_000), "The longest time between a reading and its commit."),
+    key("history", "commit_rows", count(1, 1_000_000), "The most readings in one commit."),
+    key(
+        "history",
+        "durability",
+        Kind::Word(&["process", "full"]),
+        "What an acknowledged reading survives: the death of the daemon (process), or power loss as well (full, slower).",
+    ),
+    key("history", "queue_rows", count(1, 10_000_000), "Readings queued for the database before plugins have to wait."),
+    key(
+        "history",
+        "subscriber_rows",
+        count(1, 10_000_000),
+        "Readings queued for one slow subscriber before it is dropped; it may resume where it was.",
+    ),
+    key(
+        "log",
+        "filter",
+        Kind::LogFilter,
+        "What the daemon logs: a level (error, warn, info, debug, trace), or module=level parts.",
+    ),
+    key("log", "plugin_filter", Kind::LogFilter, "What plugins may log, in the same form."),
+    key("log", "keep_lines", count(1, 1_000_000), "How many lines are kept in memory for `gatehouse log`."),
+    key(
+        PER_INTEGRATION,
+        "hosting",
+        Kind::Word(&["isolated", "in_process"]),
+        "How this integration is run: in a process of its own, or within the daemon (faster; its crash is the daemon's).",
+    ),
+    key(PER_INTEGRATION, "log", Kind::LogFilter, "What this integration's plugin may log, in the form of log.filter."),
+];
+
+/// The keys of one table, in order.
+pub fn of_table(table: &str) -> impl Iterator<Item = &'static Key> + use<'_> {
+    KEYS.iter().filter(move |key| key.table == table)
+}
+
+/// The tables, in order, each once.
+pub fn tables() -> Vec<&'static str> {
+    let mut tables: Vec<_> = KEYS.iter().map(|key| key.table).collect();
+    tables.dedup();
+    tables
+}
+
+impl Kind {
+    /// What may be written, in words: `milliseconds, 1 to 60000`.
+    pub fn words(self) -> String {
+        match self {
+            Self::Millis { min, max } => format!("milliseconds, {min} to {max}"),
+            Self::Count { min, max } => format!("whole number, {min} to {max}"),
+            Self::MillisList { min, max } => format!("list of milliseconds, each {min} to {max}"),
+            Self::Word(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
+            Self::LogFilter => "log filter, as text".to_owned(),
+        }
+    }
+}

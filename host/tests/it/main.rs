@@ -1,0 +1,4 @@
+//! The host's integration tests, one binary.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod config;
