@@ -20,7 +20,17 @@ pub fn built() -> &'static PathBuf {
         // The test command builds everything before it starts the tests and says so.
         if std::env::var_os("GATEHOUSE_BUILT").is_none() {
             let status = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--offline", "-p", "gatehouse-host", "-p", "system-monitor", "-p", "virtual-house"])
+                .args([
+                    "build",
+                    "--quiet",
+                    "--offline",
+                    "-p",
+                    "gatehouse-host",
+                    "-p",
+                    "system-monitor",
+                    "-p",
+                    "virtual-house",
+                ])
                 .current_dir(checkout())
                 .status()
                 .expect("cargo starts");
