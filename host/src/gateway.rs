@@ -1,5 +1,7 @@
 //! From a staged plugin to a gateway the host can call: one trait, two ways to run.
 
+pub mod sys;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
