@@ -1,37 +1,114 @@
 //! The time, injected: backoff, retention and history are tested without waiting.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells the wall-clock time in milliseconds since 1970 UTC. Cheap to clone.
+use tokio::sync::Notify;
+
+/// Tells the wall-clock time in milliseconds since 1970 UTC, and sleeps. Cheap to clone.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    Machine,
+    Manual(ManualTime),
+}
+
+/// The hands of a manual clock. Cheap to clone; reads and writes as an `AtomicI64` of milliseconds since 1970 UTC.
+#[derive(Debug, Clone)]
+pub struct ManualTime(Arc<Hands>);
+
+#[derive(Debug)]
+struct Hands {
+    now_ms: AtomicI64,
+    moved: Notify,
+}
+
+impl ManualTime {
+    /// Moves the clock on and wakes every sleeper whose time has come.
+    pub fn advance(&self, by: Duration) {
+        self.0.now_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0.moved.notify_waiters();
+    }
+}
+
+impl Deref for ManualTime {
+    type Target = AtomicI64;
+    fn deref(&self) -> &AtomicI64 {
+        &self.0.now_ms
+    }
+}
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Arc::new(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
-        }))
+        Self(Source::Machine)
     }
 
-    /// A clock that a test moves by the returned handle.
-    pub fn manual(start_ms: i64) -> (Self, Arc<AtomicI64>) {
-        let now = Arc::new(AtomicI64::new(start_ms));
-        let read = Arc::clone(&now);
-        (Self(Arc::new(move || read.load(Ordering::SeqCst))), now)
+    /// A clock that a test moves by the returned hands.
+    pub fn manual(start_ms: i64) -> (Self, ManualTime) {
+        let hands = ManualTime(Arc::new(Hands { now_ms: AtomicI64::new(start_ms), moved: Notify::new() }));
+        (Self(Source::Manual(hands.clone())), hands)
     }
 
     /// Now, in milliseconds since 1970 UTC.
     pub fn now_ms(&self) -> i64 {
-        (self.0)()
+        match &self.0 {
+            Source::Machine => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+            Source::Manual(hands) => hands.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Resolves after `time`: monotonic on the machine, so that setting the wall clock delays nothing.
+    pub async fn sleep(&self, time: Duration) {
+        match &self.0 {
+            Source::Machine => tokio::time::sleep(time).await,
+            Source::Manual(hands) => {
+                let until = self.now_ms().saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+                loop {
+                    // Registered before the look at the hands, so that no move between the two is missed.
+                    let moved = hands.0.moved.notified();
+                    if self.now_ms() >= until {
+                        return;
+                    }
+                    moved.await;
+                }
+            }
+        }
     }
 }
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Clock({})", self.now_ms())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_the_hands_have_moved_far_enough() {
+        let (clock, hands) = Clock::manual(1_000);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move {
+                clock.sleep(Duration::from_secs(60)).await;
+                clock.now_ms()
+            }
+        });
+        tokio::task::yield_now().await;
+        hands.advance(Duration::from_secs(59));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        hands.advance(Duration::from_secs(1));
+        assert_eq!(sleeper.await.expect("not cancelled"), 61_000);
     }
 }
