@@ -23,24 +23,36 @@ pub struct BadName {
     pub problem: String,
 }
 
+/// What is wrong about a slug, and what is allowed. A `const fn`: the export macro checks ids by it.
+pub(crate) const fn slug_problem(value: &str) -> Option<&'static str> {
+    let bytes = value.as_bytes();
+    if bytes.is_empty() {
+        return Some("is empty: use lower-case letters, digits and hyphens");
+    }
+    if bytes.len() > SLUG_MAX_BYTES {
+        return Some("is longer than 64 characters");
+    }
+    if !bytes[0].is_ascii_lowercase() {
+        return Some("must begin with a lower-case letter");
+    }
+    if bytes[bytes.len() - 1] == b'-' {
+        return Some("must not end with a hyphen");
+    }
+    let mut at = 0;
+    while at < bytes.len() {
+        if !(bytes[at].is_ascii_lowercase() || bytes[at].is_ascii_digit() || bytes[at] == b'-' || bytes[at] == b'_') {
+            return Some("may hold only lower-case letters, digits, hyphens and underscores");
+        }
+        at += 1;
+    }
+    None
+}
+
 fn slug(kind: &'static str, value: &str) -> Result<String, BadName> {
-    let bad = |problem: &str| BadName { kind, value: value.to_owned(), problem: problem.to_owned() };
-    if value.is_empty() {
-        return Err(bad("is empty: use lower-case letters, digits and hyphens"));
+    match slug_problem(value) {
+        None => Ok(value.to_owned()),
+        Some(problem) => Err(BadName { kind, value: value.to_owned(), problem: problem.to_owned() }),
     }
-    if value.len() > SLUG_MAX_BYTES {
-        return Err(bad("is longer than 64 characters"));
-    }
-    if !value.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return Err(bad("must begin with a lower-case letter"));
-    }
-    if value.ends_with('-') {
-        return Err(bad("must not end with a hyphen"));
-    }
-    if !value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_') {
-        return Err(bad("may hold only lower-case letters, digits, hyphens and underscores"));
-    }
-    Ok(value.to_owned())
 }
 
 fn free_name(kind: &'static str, value: &str) -> Result<String, BadName> {

@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod message;
 pub mod ops;
 pub mod secret;
+pub mod section;
 pub mod value;
 pub mod wire;
 
@@ -32,6 +33,8 @@ extern crate self as gatehouse_plugin_api;
 #[cfg(feature = "plugin")]
 pub mod context;
 #[cfg(feature = "plugin")]
+mod export;
+#[cfg(feature = "plugin")]
 pub mod gateway;
 #[cfg(feature = "plugin")]
 mod log;
@@ -42,3 +45,12 @@ pub mod runtime;
 pub use context::{Context, Entity, State};
 #[cfg(feature = "plugin")]
 pub use gateway::IntegrationGateway;
+
+/// What the expansion of [`export_integration!`] needs; not for use by hand.
+#[cfg(feature = "plugin")]
+#[doc(hidden)]
+pub mod __private {
+    pub use gatehouse_abi as abi;
+
+    pub use crate::manifest::{capability, poll_interval_ms};
+}

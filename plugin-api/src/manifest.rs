@@ -3,6 +3,11 @@
 //! The section is `magic, length (u32 LE), checksum (u64 LE, FNV-1a), MessagePack map`. It is written at compile time
 //! by the export macro (see the `section` module) and read by the host from the file's bytes.
 
+mod constant;
+
+pub use constant::{CapabilityConst, ManifestConst};
+#[doc(hidden)]
+pub use constant::{capability, poll_interval_ms};
 use serde::{Deserialize, Serialize};
 
 use crate::attribute::AttributeSpec;

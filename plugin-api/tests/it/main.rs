@@ -1,3 +1,4 @@
 //! The SDK as an author sees it: one binary, one module a subject.
 
+mod section;
 mod settings;
