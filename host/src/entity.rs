@@ -7,12 +7,13 @@ use gatehouse_plugin_api::ids::{EntityAddress, EntityName, IntegrationId, StateA
 use gatehouse_plugin_api::message::{EmitOutcome, EntityDeclaration, Reading, SyncOutcome};
 use gatehouse_plugin_api::value::Value;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
 /// Whether an entity's upstream still has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Attachment {
     /// The integration has it.
@@ -30,6 +31,8 @@ pub struct Entity {
     pub address: EntityAddress,
     /// What its plugin declared last.
     pub declaration: EntityDeclaration,
+    /// The name that a person gave it, which makes it touched: it is never hidden.
+    pub person_label: Option<String>,
     /// Whether its upstream still has it.
     pub attachment: Attachment,
     /// When it was first declared, in milliseconds since 1970 UTC.
@@ -52,11 +55,12 @@ pub struct LiveState {
 }
 
 /// One row of the history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryRow {
     /// When, in milliseconds since 1970 UTC.
     pub at_ms: i64,
     /// The value.
+    #[schema(value_type = crate::api::schema::StateValue)]
     pub value: Value,
 }
 
@@ -155,6 +159,20 @@ impl House {
         integration: &IntegrationId,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), StoreError> {
+        todo!("entity room")
+    }
+
+    /// Gives an entity a person's own name, or with `None` the plugin's again; persisted when it resolves. `false` when
+    /// there is no such entity.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn label_set(&self, address: &EntityAddress, label: Option<String>) -> Result<bool, StoreError> {
+        todo!("entity room")
+    }
+
+    /// The resume token of a committed sequence number, `boot:sequence`: what [`House::subscribe`] takes.
+    pub fn resume_token(&self, sequence: u64) -> String {
         todo!("entity room")
     }
 

@@ -13,12 +13,13 @@ use gatehouse_plugin_api::ops::Op;
 use gatehouse_plugin_api::wire;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::plugin::Staged;
 use crate::reason::Reason;
 
 /// How a gateway is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Hosting {
     /// In a worker process of its own.

@@ -10,7 +10,9 @@ use gatehouse_plugin_api::manage::ManageRequest;
 use gatehouse_plugin_api::message::{Health, Progress};
 use gatehouse_plugin_api::value::Value;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::api::schema;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entity::House;
@@ -21,7 +23,7 @@ use crate::reason::Reason;
 use crate::store::{Desired, Store};
 
 /// What an integration is, as opposed to what a person wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Actual {
     /// Its plugin file is not there.
@@ -113,7 +115,7 @@ pub struct LifecycleEvent {
 }
 
 /// Which way a flow goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlowKind {
     /// Makes or reconfigures an integration.
@@ -162,14 +164,16 @@ pub struct FlowView {
 }
 
 /// Where a flow is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlowState {
     /// A step waits for its answer.
     Step {
         /// The step.
+        #[schema(value_type = schema::FlowStep)]
         step: FlowStep,
         /// Values to offer, by field.
+        #[schema(value_type = BTreeMap<String, schema::PlainValue>)]
         defaults: BTreeMap<String, PlainValue>,
     },
     /// It ended well.

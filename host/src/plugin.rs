@@ -11,6 +11,7 @@ use std::sync::Arc;
 use gatehouse_plugin_api::ids::IntegrationType;
 use gatehouse_plugin_api::manifest::Manifest;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::reason::Reason;
 
@@ -60,7 +61,7 @@ impl Staged {
 }
 
 /// What was decided about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// In use: the winner of its id.

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 macro_rules! reason_codes {
     ($( $(#[$doc:meta])* $name:ident = $word:literal, $advice:literal; )*) => {
@@ -166,9 +167,10 @@ impl fmt::Display for ReasonCode {
 }
 
 /// A decision's reason: the code, what exactly was wrong, and the technical cause if there is one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// The stable code.
+    #[schema(value_type = String)]
     pub code: ReasonCode,
     /// One sentence that names the thing and says what was wrong with it.
     pub sentence: String,

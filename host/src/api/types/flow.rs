@@ -1,0 +1,110 @@
+//! Flows: the exchange of forms between a person and a gateway.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
+use gatehouse_plugin_api::secret::MASK;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::integration::{FlowKind, FlowState, FlowView};
+
+/// Opens a flow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowBeginRequest {
+    /// Which way.
+    pub kind: FlowKind,
+    /// The type to activate, when there is no integration yet. `type` is understood too.
+    #[serde(default, alias = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub integration_type: Option<IntegrationType>,
+    /// The integration: the one to deactivate or reconfigure, or the wanted id of the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub integration: Option<IntegrationId>,
+}
+
+/// Answers a step of a flow.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowAnswerRequest {
+    /// The values of a form by key.
+    #[serde(default, skip_serializing_if = "GivenValues::is_empty")]
+    pub values: GivenValues,
+    /// The option of a menu.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<String>,
+}
+
+/// Values by key, as a person or program gave them. `Debug` shows the keys only.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct GivenValues(pub BTreeMap<String, GivenValue>);
+
+impl GivenValues {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for GivenValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.keys().map(|key| (key, MASK))).finish()
+    }
+}
+
+/// One value as it was given: what type the field has decides how it is read, so text is taken for every type
+/// (`"21.5"`, `"on"`, `"90s"`), and a secret is text. `Debug` masks it, because it may be a secret.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum GivenValue {
+    /// A switch.
+    Bool(bool),
+    /// A whole number; a duration's milliseconds.
+    Integer(i64),
+    /// Any other number.
+    Number(f64),
+    /// Text, a choice, a URL, a path, a secret, or any other type as a person types it.
+    Text(String),
+}
+
+impl fmt::Debug for GivenValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// A flow as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Flow {
+    /// Its id.
+    pub flow_id: String,
+    /// Which way.
+    pub kind: FlowKind,
+    /// The type.
+    #[schema(value_type = String)]
+    pub integration_type: IntegrationType,
+    /// The integration, or the id it will have.
+    #[schema(value_type = String)]
+    pub integration: IntegrationId,
+    /// The step to answer, or how it ended.
+    pub state: FlowState,
+    /// When it is given up unless it is answered.
+    pub expires_at_ms: i64,
+}
+
+impl From<FlowView> for Flow {
+    fn from(view: FlowView) -> Self {
+        Self {
+            flow_id: view.flow_id,
+            kind: view.kind,
+            integration_type: view.integration_type,
+            integration: view.integration,
+            state: view.state,
+            expires_at_ms: view.expires_at_ms,
+        }
+    }
+}

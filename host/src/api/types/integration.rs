@@ -1,0 +1,134 @@
+//! Configured integrations, their settings and their own pages.
+
+use std::collections::BTreeMap;
+
+use gatehouse_plugin_api::attribute::{AttributeSpec, PlainValue};
+use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
+use gatehouse_plugin_api::message::{Health, Progress};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::GivenValues;
+use crate::api::schema;
+use crate::gateway::Hosting;
+use crate::integration::{Actual, IntegrationView};
+use crate::reason::Reason;
+use crate::store::Desired;
+
+/// An integration: what is wanted, what is, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Integration {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: IntegrationId,
+    /// Its type.
+    #[schema(value_type = String)]
+    pub integration_type: IntegrationType,
+    /// Its name.
+    pub title: String,
+    /// What a person wants.
+    pub desired: Desired,
+    /// What is.
+    pub actual: Actual,
+    /// Why.
+    pub reason: Reason,
+    /// What the person can do; empty when there is nothing to do.
+    pub advice: String,
+    /// Since when it is so.
+    pub since_ms: i64,
+    /// Its own word on how it is.
+    #[schema(value_type = schema::Health)]
+    pub health: Health,
+    /// The last successful poll, control or reading.
+    pub last_success_ms: Option<i64>,
+    /// How it is run.
+    pub hosting: Hosting,
+    /// The worker's process id.
+    pub pid: Option<u32>,
+    /// The plugin's version, when its file is there.
+    pub version: Option<String>,
+    /// The running generation's SHA-256.
+    pub generation: Option<String>,
+    /// The sentence its activation ended with.
+    pub info_message: String,
+    /// Its settings, secrets masked.
+    #[schema(value_type = BTreeMap<String, schema::PlainValue>)]
+    pub attributes: BTreeMap<String, PlainValue>,
+    /// What may be set.
+    #[schema(value_type = Vec<schema::AttributeSpec>)]
+    pub attribute_specs: Vec<AttributeSpec>,
+    /// Long work in progress, by its own word.
+    #[schema(value_type = Option<schema::Progress>)]
+    pub progress: Option<Progress>,
+    /// In-process generations whose libraries stay mapped.
+    pub leaked_generations: u32,
+    /// Its attached entities.
+    pub entities: u32,
+}
+
+impl Integration {
+    /// The integration with the number of its attached entities.
+    pub fn new(view: &IntegrationView, entities: u32) -> Self {
+        let view = view.clone();
+        Self {
+            id: view.id,
+            integration_type: view.integration_type,
+            title: view.title,
+            desired: view.desired,
+            actual: view.actual,
+            reason: view.reason,
+            advice: view.advice,
+            since_ms: view.since_ms,
+            health: view.health,
+            last_success_ms: view.last_success_ms,
+            hosting: view.hosting,
+            pid: view.pid,
+            version: view.version,
+            generation: view.generation,
+            info_message: view.info_message,
+            attributes: view.attributes,
+            attribute_specs: view.attribute_specs,
+            progress: view.progress,
+            leaked_generations: view.leaked_generations,
+            entities,
+        }
+    }
+}
+
+/// Settings to change; those not named stay as they are.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttributesPatch {
+    /// The new values by key.
+    pub values: GivenValues,
+}
+
+/// What a form of a plugin's page sent, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct ManageForm(pub BTreeMap<String, String>);
+
+/// A page of a plugin's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ManageAnswer {
+    /// Rendered HTML.
+    Html(String),
+    /// Another page of the same integration: the parameters to ask for it with.
+    Redirect(BTreeMap<String, String>),
+    /// A file to save.
+    File {
+        /// The suggested name: a plain file name.
+        name: String,
+        /// The media type.
+        media_type: String,
+        /// The content in standard base64 with padding.
+        base64: String,
+    },
+    /// One sentence.
+    Message {
+        /// Whether it tells of a failure.
+        error: bool,
+        /// The sentence.
+        text: String,
+    },
+}
