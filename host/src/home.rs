@@ -243,7 +243,10 @@ mod tests {
         let home = Home::at(format!("/{}", "d".repeat(100)));
         let socket = home.outside_socket(Some("/run/user/1000".into())).expect("a place");
         assert!(socket.starts_with("/run/user/1000") && fits(&socket), "{}", socket.display());
-        assert_ne!(Some(socket), Home::at(format!("/{}", "e".repeat(100))).outside_socket(Some("/run/user/1000".into())));
+        assert_ne!(
+            Some(socket),
+            Home::at(format!("/{}", "e".repeat(100))).outside_socket(Some("/run/user/1000".into()))
+        );
         assert_eq!(home.outside_socket(None), None);
         assert_eq!(home.outside_socket(Some(format!("/{}", "r".repeat(100)).into())), None);
     }

@@ -117,7 +117,12 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn raw(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<RawAnswer, ClientError> {
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<RawAnswer, ClientError> {
         let response = self.send(method, path, body.map(json_bytes), "text/html", None).await?;
         let status = response.status();
         let media_type = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
