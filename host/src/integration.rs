@@ -1,5 +1,7 @@
 //! Configured, supervised integrations: lifecycle, attributes, flows, pages, control.
 
+mod lifecycle;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

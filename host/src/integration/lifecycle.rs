@@ -1,0 +1,539 @@
+//! The lifecycle of one integration: a pure function from state and input to state and effects.
+//!
+//! ```text
+//! (no plugin) missing │ incompatible      off
+//! on: starting → running ⇄ degraded
+//!     starting/running ─transient→ retrying{attempt, next_at} → starting
+//!                      ─bad credentials→ needs_auth ─flow→ starting
+//!                      ─bad configuration→ needs_config ─saved→ starting
+//!                      ─5 failures in 15 min→ quarantined ─slow retry or new version→ starting
+//! any → stopping → paused │ off;  stopping past its deadline → killed, reported, still recoverable
+//! ```
+//!
+//! Nothing here reads a clock, sleeps or calls: the supervisor brings the moment and performs the effects. There is
+//! no state that only a restart of the daemon can leave; a test walks all of them. A timer is no effect but a
+//! property of the state ([`Life::due_at_ms`]), so that none can be left running or be forgotten.
+
+use gatehouse_plugin_api::duration::format_ms;
+use gatehouse_plugin_api::message::{Health, HealthStatus};
+
+use super::Actual;
+use crate::config;
+use crate::reason::{Reason, ReasonCode};
+use crate::store::Desired;
+
+/// How patient the lifecycle is; all from the configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Policy {
+    backoff_ms: Vec<u64>,
+    forgive_after_ms: u64,
+    quarantine_failures: u32,
+    quarantine_within_ms: u64,
+    quarantine_retry_ms: u64,
+}
+
+impl From<&config::Integrations> for Policy {
+    fn from(config: &config::Integrations) -> Self {
+        Self {
+            backoff_ms: config.backoff_ms.clone(),
+            forgive_after_ms: config.forgive_after_ms,
+            quarantine_failures: config.quarantine_failures.max(1),
+            quarantine_within_ms: config.quarantine_within_ms,
+            quarantine_retry_ms: config.quarantine_retry_ms,
+        }
+    }
+}
+
+/// When an input comes, and the chance that spreads retries.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Milliseconds since 1970 UTC.
+    pub(super) now_ms: i64,
+    /// From 0 to 1; 0.5 leaves a pause as it is.
+    pub(super) chance: f64,
+}
+
+/// Whether there is a plugin to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Its file is there and usable.
+    Here,
+    /// Its file is not there.
+    Missing(Reason),
+    /// Its file was refused.
+    Refused(Reason),
+}
+
+/// What a failure asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It may work later.
+    Passing,
+    /// A person must give other credentials.
+    Credentials,
+    /// A person must change a setting.
+    Configuration,
+    /// This file will never work here.
+    Incompatible,
+}
+
+/// What happens to an integration.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Input {
+    /// A person wants this (again). `On` is also "try at once".
+    Wanted(Desired),
+    /// Its plugin can be used; `new` when this content was not known before.
+    PluginHere { new: bool },
+    /// Its plugin file is gone.
+    PluginGone(Reason),
+    /// The file in its plugin's place was refused.
+    PluginRefused(Reason),
+    /// The new generation was tried in a worker of its own.
+    Probed(Result<(), Reason>),
+    /// The gateway is launched and its `start` came back well.
+    Started,
+    /// It could not be launched or started; nothing of it runs any more.
+    StartFailed(Failure, Reason),
+    /// A poll came back well.
+    PollOk,
+    /// A poll failed.
+    PollFailed(Failure, Reason),
+    /// It told how it is.
+    HealthTold(Health),
+    /// Its gateway ended by itself.
+    Ended(Reason),
+    /// Settings were saved while it did not run.
+    SettingsSaved,
+    /// It must be stopped and started for new settings.
+    RestartNeeded,
+    /// The moment of [`Life::due_at_ms`] has come.
+    TimerDue,
+    /// It is stopped; with the reason when it had to be killed.
+    Stopped { late: Option<Reason> },
+}
+
+/// What the supervisor does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Launch the newest generation and start it.
+    Start,
+    /// Launch the generation from before the switch and start it.
+    StartPrevious,
+    /// Stop and close what runs or is being started.
+    Stop,
+    /// Try the newest generation in a worker of its own.
+    Probe,
+    /// Remember the running generation as good.
+    KeepGood,
+}
+
+/// What follows when it is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Then {
+    AsWanted,
+    Switch,
+    Need(Failure, Reason),
+}
+
+/// The state of one integration.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Life {
+    /// What a person wants.
+    pub(super) desired: Desired,
+    /// What is.
+    pub(super) actual: Actual,
+    /// Why.
+    pub(super) reason: Reason,
+    /// Since when `actual` is what it is, in milliseconds since 1970 UTC.
+    pub(super) since_ms: i64,
+    presence: Presence,
+    /// Moments of failures within the quarantine's window.
+    failures_ms: Vec<i64>,
+    /// Failures since they were forgiven last.
+    attempt: u32,
+    quarantined: bool,
+    well_since_ms: Option<i64>,
+    then: Then,
+    /// A new generation is being started whose failure goes back to the one before.
+    switching: bool,
+    /// What to tell of the generation while it runs.
+    note: Option<Reason>,
+    /// The gateway's own word on how it is.
+    told: Option<Health>,
+    /// Why the last poll failed.
+    trouble: Option<Reason>,
+    polled_well: bool,
+}
+
+impl Life {
+    /// The state at the daemon's start, and what to do first.
+    pub(super) fn begin(desired: Desired, presence: Presence, at: Moment) -> (Self, Vec<Effect>) {
+        let mut life = Self {
+            desired,
+            actual: Actual::Off,
+            reason: deactivated(),
+            since_ms: at.now_ms,
+            presence,
+            failures_ms: Vec::new(),
+            attempt: 0,
+            quarantined: false,
+            well_since_ms: None,
+            then: Then::AsWanted,
+            switching: false,
+            note: None,
+            told: None,
+            trouble: None,
+            polled_well: false,
+        };
+        let mut effects = Vec::new();
+        life.settle(&mut effects);
+        (life, effects)
+    }
+
+    /// The next state and what to do.
+    #[must_use]
+    pub(super) fn step(mut self, input: Input, at: Moment, policy: &Policy) -> (Self, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let before = self.actual;
+        self.take(input, at, policy, &mut effects);
+        if std::mem::discriminant(&before) != std::mem::discriminant(&self.actual) {
+            self.since_ms = at.now_ms;
+        }
+        (self, effects)
+    }
+
+    /// When [`Input::TimerDue`] is wanted, in milliseconds since 1970 UTC.
+    pub(super) fn due_at_ms(&self, policy: &Policy) -> Option<i64> {
+        match self.actual {
+            Actual::Retrying { next_at_ms, .. } | Actual::Quarantined { next_at_ms } => Some(next_at_ms),
+            Actual::Running if self.attempt > 0 || self.quarantined => {
+                self.well_since_ms.map(|since| since.saturating_add(millis(policy.forgive_after_ms)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How it is, by its own word where it has one.
+    pub(super) fn health(&self) -> Health {
+        match self.actual {
+            Actual::Off | Actual::Paused => Health { status: HealthStatus::Disabled, message: String::new() },
+            Actual::Starting | Actual::Stopping => Health::default(),
+            Actual::Running | Actual::Degraded => match (&self.trouble, &self.told) {
+                (Some(trouble), _) => Health { status: HealthStatus::Error, message: trouble.to_string() },
+                (None, Some(told)) => told.clone(),
+                (None, None) if self.polled_well => Health { status: HealthStatus::Healthy, message: String::new() },
+                (None, None) => Health::default(),
+            },
+            Actual::Missing
+            | Actual::Incompatible
+            | Actual::Retrying { .. }
+            | Actual::NeedsAuth
+            | Actual::NeedsConfig
+            | Actual::Quarantined { .. } => Health { status: HealthStatus::Error, message: self.reason.to_string() },
+        }
+    }
+
+    /// Whether a gateway runs or is being started.
+    pub(super) fn holds_gateway(&self) -> bool {
+        matches!(self.actual, Actual::Starting | Actual::Running | Actual::Degraded)
+    }
+
+    fn runs(&self) -> bool {
+        matches!(self.actual, Actual::Running | Actual::Degraded)
+    }
+
+    fn stopping(&self) -> bool {
+        self.actual == Actual::Stopping
+    }
+
+    fn take(&mut self, input: Input, at: Moment, policy: &Policy, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Wanted(desired) => self.wanted(desired, effects),
+            Input::PluginHere { new } => {
+                self.presence = Presence::Here;
+                self.plugin_here(new, effects);
+            }
+            Input::PluginGone(reason) => {
+                self.presence = Presence::Missing(reason);
+                self.stop_or_settle(effects);
+            }
+            Input::PluginRefused(reason) => self.plugin_refused(reason, effects),
+            Input::Probed(Ok(())) if self.holds_gateway() => self.stop(Then::Switch, effects),
+            Input::Probed(Ok(())) => self.plugin_here(true, effects),
+            Input::Probed(Err(reason)) => self.note_on_generation(went_back("its new version does not start", &reason)),
+            Input::Started if self.actual == Actual::Starting => {
+                self.switching = false;
+                self.well_since_ms = Some(at.now_ms);
+                self.actual = Actual::Running;
+                self.refresh(at);
+                effects.push(Effect::KeepGood);
+            }
+            Input::StartFailed(failure, reason) if self.actual == Actual::Starting => {
+                self.start_failed(failure, reason, at, policy, effects);
+            }
+            Input::Ended(reason) if self.runs() => self.fail(reason, at, policy),
+            Input::PollOk if self.runs() => {
+                self.trouble = None;
+                self.polled_well = true;
+                self.refresh(at);
+            }
+            Input::PollFailed(failure @ (Failure::Credentials | Failure::Configuration), reason) if self.runs() => {
+                self.stop(Then::Need(failure, reason), effects);
+            }
+            Input::PollFailed(_, reason) if self.runs() => {
+                self.trouble = Some(reason);
+                self.refresh(at);
+            }
+            Input::HealthTold(health) if self.holds_gateway() => {
+                self.told = Some(health);
+                self.refresh(at);
+            }
+            Input::SettingsSaved if !self.holds_gateway() && !self.stopping() => {
+                self.forgive();
+                self.settle(effects);
+            }
+            Input::RestartNeeded if self.holds_gateway() => self.stop(Then::AsWanted, effects),
+            Input::TimerDue => match self.actual {
+                Actual::Retrying { .. } | Actual::Quarantined { .. } => self.settle(effects),
+                Actual::Running => self.forgive(),
+                _ => {}
+            },
+            Input::Stopped { late } if self.stopping() => self.stopped(late, effects),
+            // What comes too late for the state it was meant for.
+            Input::Started
+            | Input::StartFailed(..)
+            | Input::PollOk
+            | Input::PollFailed(..)
+            | Input::HealthTold(_)
+            | Input::Ended(_)
+            | Input::SettingsSaved
+            | Input::RestartNeeded
+            | Input::Stopped { .. } => {}
+        }
+    }
+
+    fn wanted(&mut self, desired: Desired, effects: &mut Vec<Effect>) {
+        self.desired = desired;
+        self.forgive();
+        if self.stopping() {
+            self.then = Then::AsWanted;
+        } else if desired == Desired::On {
+            // One that runs already is left alone.
+            if !self.holds_gateway() {
+                self.settle(effects);
+            }
+        } else {
+            self.stop_or_settle(effects);
+        }
+    }
+
+    fn plugin_here(&mut self, new: bool, effects: &mut Vec<Effect>) {
+        let waits_for_file = matches!(self.actual, Actual::Missing | Actual::Incompatible);
+        match self.actual {
+            Actual::Running | Actual::Degraded if new => effects.push(Effect::Probe),
+            Actual::Starting if new => {
+                let then = if self.switching { Then::Switch } else { Then::AsWanted };
+                self.stop(then, effects);
+            }
+            Actual::Running | Actual::Degraded | Actual::Starting | Actual::Stopping => {}
+            _ if new || waits_for_file => {
+                self.forgive();
+                self.settle(effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// A refused file does not end what runs from the earlier file's staged copy.
+    fn plugin_refused(&mut self, reason: Reason, effects: &mut Vec<Effect>) {
+        if self.holds_gateway() {
+            self.note_on_generation(went_back("the file in its plugin's place was refused", &reason));
+        } else {
+            self.presence = Presence::Refused(reason);
+            if !self.stopping() {
+                self.settle(effects);
+            }
+        }
+    }
+
+    fn note_on_generation(&mut self, note: Reason) {
+        if self.actual == Actual::Running {
+            self.reason = note.clone();
+        }
+        if self.holds_gateway() {
+            self.note = Some(note);
+        }
+    }
+
+    fn start_failed(
+        &mut self,
+        failure: Failure,
+        reason: Reason,
+        at: Moment,
+        policy: &Policy,
+        effects: &mut Vec<Effect>,
+    ) {
+        if std::mem::take(&mut self.switching) {
+            self.note = Some(went_back("its new version failed to start", &reason));
+            self.reason = starting();
+            effects.push(Effect::StartPrevious);
+            return;
+        }
+        match failure {
+            Failure::Passing => self.fail(reason, at, policy),
+            other => self.need(other, reason),
+        }
+    }
+
+    fn need(&mut self, failure: Failure, reason: Reason) {
+        self.actual = match failure {
+            Failure::Credentials => Actual::NeedsAuth,
+            Failure::Configuration => Actual::NeedsConfig,
+            Failure::Incompatible | Failure::Passing => Actual::Incompatible,
+        };
+        self.reason = reason;
+    }
+
+    fn fail(&mut self, reason: Reason, at: Moment, policy: &Policy) {
+        let window = millis(policy.quarantine_within_ms);
+        self.failures_ms.retain(|failed_ms| at.now_ms.saturating_sub(*failed_ms) <= window);
+        self.failures_ms.push(at.now_ms);
+        self.attempt += 1;
+        self.well_since_ms = None;
+        let failures = u32::try_from(self.failures_ms.len()).unwrap_or(u32::MAX);
+        if self.quarantined || failures >= policy.quarantine_failures {
+            self.quarantined = true;
+            let next_at_ms = at.now_ms.saturating_add(spread(policy.quarantine_retry_ms, at.chance));
+            self.actual = Actual::Quarantined { next_at_ms };
+            let window = format_ms(policy.quarantine_within_ms);
+            self.reason = Reason {
+                code: ReasonCode::Quarantined,
+                sentence: format!(
+                    "it failed {} times (the limit is {} in {window}) and is tried again only now and then; the last time: {}",
+                    self.attempt, policy.quarantine_failures, reason.sentence
+                ),
+                cause: reason.cause,
+            };
+        } else {
+            let index = (self.attempt as usize - 1).min(policy.backoff_ms.len().saturating_sub(1));
+            let pause = policy.backoff_ms.get(index).copied().unwrap_or(1_000);
+            let next_at_ms = at.now_ms.saturating_add(spread(pause, at.chance));
+            self.actual = Actual::Retrying { attempt: self.attempt, next_at_ms };
+            self.reason = reason;
+        }
+    }
+
+    fn forgive(&mut self) {
+        self.failures_ms.clear();
+        self.attempt = 0;
+        self.quarantined = false;
+    }
+
+    /// Running or degraded, by what polls and the gateway itself say.
+    fn refresh(&mut self, at: Moment) {
+        if !self.runs() {
+            return;
+        }
+        let told = self.told.as_ref().filter(|told| matches!(told.status, HealthStatus::Warning | HealthStatus::Error));
+        let ill = match (&self.trouble, told) {
+            (Some(trouble), _) => Some(trouble.clone()),
+            (None, Some(told)) if told.message.is_empty() => {
+                Some(Reason::new(ReasonCode::ReportedUnhealthy, "it says that it is not well, and not why"))
+            }
+            (None, Some(told)) => Some(Reason::new(ReasonCode::ReportedUnhealthy, told.message.clone())),
+            (None, None) => None,
+        };
+        if let Some(reason) = ill {
+            self.actual = Actual::Degraded;
+            self.reason = reason;
+            self.well_since_ms = None;
+        } else {
+            self.actual = Actual::Running;
+            self.reason = self.note.clone().unwrap_or_else(|| Reason::new(ReasonCode::AsWanted, "it runs"));
+            self.well_since_ms.get_or_insert(at.now_ms);
+        }
+    }
+
+    fn stop(&mut self, then: Then, effects: &mut Vec<Effect>) {
+        self.actual = Actual::Stopping;
+        self.reason = Reason::new(ReasonCode::Stopping, "it is being stopped");
+        self.then = then;
+        self.switching = false;
+        self.well_since_ms = None;
+        effects.push(Effect::Stop);
+    }
+
+    fn stop_or_settle(&mut self, effects: &mut Vec<Effect>) {
+        if self.holds_gateway() {
+            self.stop(Then::AsWanted, effects);
+        } else if !self.stopping() {
+            self.settle(effects);
+        }
+    }
+
+    fn stopped(&mut self, late: Option<Reason>, effects: &mut Vec<Effect>) {
+        let then = std::mem::replace(&mut self.then, Then::AsWanted);
+        self.settle(effects);
+        let starts = self.actual == Actual::Starting;
+        match then {
+            Then::Switch if starts => self.switching = true,
+            Then::Need(failure, reason) if starts => {
+                effects.clear();
+                self.need(failure, reason);
+            }
+            _ => {}
+        }
+        if let (Some(late), Actual::Off | Actual::Paused) = (late, self.actual) {
+            self.reason = late;
+        }
+    }
+
+    /// The state that desire and plugin ask for when nothing runs.
+    fn settle(&mut self, effects: &mut Vec<Effect>) {
+        self.told = None;
+        self.trouble = None;
+        self.polled_well = false;
+        self.note = None;
+        (self.actual, self.reason) = match (self.desired, &self.presence) {
+            (Desired::Off, _) => (Actual::Off, deactivated()),
+            (_, Presence::Missing(reason)) => (Actual::Missing, reason.clone()),
+            (_, Presence::Refused(reason)) => (Actual::Incompatible, reason.clone()),
+            (Desired::Paused, Presence::Here) => {
+                (Actual::Paused, Reason::new(ReasonCode::PausedByPerson, "a person paused it"))
+            }
+            (Desired::On, Presence::Here) => {
+                effects.push(Effect::Start);
+                (Actual::Starting, starting())
+            }
+        };
+    }
+}
+
+fn deactivated() -> Reason {
+    Reason::new(ReasonCode::Deactivated, "it is switched off")
+}
+
+fn starting() -> Reason {
+    Reason::new(ReasonCode::Starting, "it is being started")
+}
+
+fn went_back(what: &str, reason: &Reason) -> Reason {
+    Reason {
+        code: ReasonCode::WentBack,
+        sentence: format!("{what}, so the version before runs: {}", reason.sentence),
+        cause: reason.cause.clone(),
+    }
+}
+
+/// A pause made a fifth shorter to a fifth longer, so that many integrations do not retry in step.
+fn spread(pause_ms: u64, chance: f64) -> i64 {
+    let factor = 0.8 + 0.4 * chance.clamp(0.0, 1.0);
+    millis((pause_ms as f64 * factor).round() as u64)
+}
+
+fn millis(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
