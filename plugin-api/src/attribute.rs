@@ -117,6 +117,24 @@ impl fmt::Display for PlainValue {
     }
 }
 
+macro_rules! plain_from {
+    ($($source:ty => $value:ident: $made:expr;)*) => {$(
+        impl From<$source> for PlainValue {
+            fn from($value: $source) -> Self {
+                $made
+            }
+        }
+    )*};
+}
+plain_from! {
+    bool => value: Self::Bool(value);
+    i32 => value: Self::Integer(value.into());
+    i64 => value: Self::Integer(value);
+    f64 => value: Self::Number(value);
+    &str => value: Self::Text(value.to_owned());
+    String => value: Self::Text(value);
+}
+
 /// The value of one attribute. `Debug` masks a secret; there is no `Serialize`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AttributeValue {
@@ -157,6 +175,20 @@ impl AttributeValues {
     /// Sets a secret.
     pub fn set_secret(&mut self, key: &str, value: Secret<String>) {
         self.0.insert(key.to_owned(), AttributeValue::Secret(value));
+    }
+
+    /// With a value that may be shown: `AttributeValues::default().with("rooms", 3).with("name", "Cabin")`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<PlainValue>) -> Self {
+        self.set_plain(key, value.into());
+        self
+    }
+
+    /// With a secret.
+    #[must_use]
+    pub fn with_secret(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.set_secret(key, Secret::new(value.into()));
+        self
     }
 
     /// The values as they may be shown, secrets masked.

@@ -15,6 +15,7 @@ pub use clock::Clock;
 pub use entity::{Declarable, Entity, State};
 pub use store::{Kv, Secrets};
 
+pub(crate) use clock::VirtualTime;
 pub(crate) use host::Host;
 pub(crate) use readings::ReadingSender;
 

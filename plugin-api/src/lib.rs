@@ -40,11 +40,21 @@ pub mod gateway;
 mod log;
 #[cfg(feature = "plugin")]
 pub mod runtime;
+#[cfg(feature = "plugin")]
+pub mod testing;
 
 #[cfg(feature = "plugin")]
 pub use context::{Context, Entity, State};
 #[cfg(feature = "plugin")]
 pub use gateway::IntegrationGateway;
+
+/// JSON values, for pages and diagnostics.
+pub use serde_json;
+/// The runtime that a gateway's methods run on: tasks, timers, channels.
+#[cfg(feature = "plugin")]
+pub use tokio;
+/// Log events; those of a plugin reach the host's log.
+pub use tracing;
 
 /// What the expansion of [`export_integration!`] needs; not for use by hand.
 #[cfg(feature = "plugin")]

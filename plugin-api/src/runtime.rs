@@ -15,6 +15,9 @@ mod dispatch;
 mod panics;
 mod thread;
 
+#[cfg(test)]
+mod tests;
+
 use gatehouse_abi::HostHandle;
 use gatehouse_abi::export::{Bytes, Constructed, construct};
 
