@@ -13,8 +13,7 @@ use crate::ops::Op;
 use crate::{Context, Entity, State};
 
 /// A number that no table has.
-const UNKNOWN: Op =
-    Op { number: 999, name: "unknown", since_minor: 0, deadline: std::time::Duration::from_secs(10) };
+const UNKNOWN: Op = Op { number: 999, name: "unknown", since_minor: 0, deadline: std::time::Duration::from_secs(10) };
 
 /// Declares `meter/count`, a number.
 async fn declare_meter(context: &Context) -> Result<()> {

@@ -283,12 +283,7 @@ impl House {
         let invalid = |error: crate::ids::BadName| CallError::new(ErrorCode::NotFound, error.to_string());
         let (entity, state) = (EntityName::new(entity).map_err(invalid)?, StateName::new(state).map_err(invalid)?);
         self.check_control(&entity, &state, &value)?;
-        let request = Control {
-            entity: entity.clone(),
-            state: state.clone(),
-            value,
-            payload: serde_json::Value::Null,
-        };
+        let request = Control { entity: entity.clone(), state: state.clone(), value, payload: serde_json::Value::Null };
         let outcome: ControlOutcome = self.call(&ops::CONTROL, &request)?;
         if let Some(value) = outcome.value.clone() {
             let now_ms = self.now_ms();
@@ -325,10 +320,7 @@ impl House {
     /// # Errors
     /// The gateway's.
     pub fn page(&self, params: &[(&str, &str)]) -> Result<ManageReply, CallError> {
-        self.call(
-            &ops::MANAGE,
-            &ManageRequest { method: Method::Get, params: text_map(params), form: BTreeMap::new() },
-        )
+        self.call(&ops::MANAGE, &ManageRequest { method: Method::Get, params: text_map(params), form: BTreeMap::new() })
     }
 
     /// Sends a form to a page: POST with these parameters and fields.
@@ -336,10 +328,7 @@ impl House {
     /// # Errors
     /// The gateway's.
     pub fn send_form(&self, params: &[(&str, &str)], form: &[(&str, &str)]) -> Result<ManageReply, CallError> {
-        self.call(
-            &ops::MANAGE,
-            &ManageRequest { method: Method::Post, params: text_map(params), form: text_map(form) },
-        )
+        self.call(&ops::MANAGE, &ManageRequest { method: Method::Post, params: text_map(params), form: text_map(form) })
     }
 
     /// A template of the gateway's by name.

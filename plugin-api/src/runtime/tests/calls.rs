@@ -38,13 +38,7 @@ struct Whole {
 impl IntegrationGateway for Whole {
     type Settings = Range;
     fn new(context: Context) -> Self {
-        Self {
-            context,
-            range: RefCell::new(None),
-            go_on: Notify::new(),
-            polls: Cell::new(0),
-            runs: Cell::new(0),
-        }
+        Self { context, range: RefCell::new(None), go_on: Notify::new(), polls: Cell::new(0), runs: Cell::new(0) }
     }
     async fn start(&self, settings: Range) -> Result<()> {
         self.range.replace(Some(settings));

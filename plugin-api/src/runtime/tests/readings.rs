@@ -172,8 +172,7 @@ fn refused_readings_are_told() {
 
 #[test]
 fn what_an_older_host_lacks_is_said() {
-    let house =
-        House::builder().without(&ops::EMIT_DURABLE).without(&ops::FLUSH).without(&ops::LOG).open::<Orderly>();
+    let house = House::builder().without(&ops::EMIT_DURABLE).without(&ops::FLUSH).without(&ops::LOG).open::<Orderly>();
     house.start(()).unwrap();
     for task in ["durable", "no flush"] {
         let error = house.control("desk", "task", task).unwrap_err();
