@@ -2,17 +2,40 @@
 //!
 //! One Rust module per table group; each adds typed methods to [`Store`].
 
-use std::path::Path;
+mod error;
+mod history;
+mod integrations;
+mod kv;
+mod opening;
+mod queue;
+mod readers;
+mod schema;
+mod seal;
+mod values;
+mod verdicts;
+mod writer;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
+use self::error::Fault;
+use self::queue::Pending;
+use self::readers::Readers;
+use self::seal::Seal;
+use self::writer::{Message, Work, Writer};
 use crate::gateway::Hosting;
-use crate::plugin::Verdict;
+
+pub use self::error::StoreError;
+pub(crate) use self::queue::{Effect, ReadingQueue, ReadingRow};
 
 /// What a person wants of an integration. Survives a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -51,53 +74,6 @@ pub struct IntegrationRow {
     pub last_good_sha256: Option<String>,
 }
 
-/// Why the store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database is newer than this binary.
-    #[error(
-        "the database {path} was written by a newer Gatehouse (schema {found}, this one knows {known}): update Gatehouse, or restore {path}.before-{known}"
-    )]
-    Newer {
-        /// The file.
-        path: String,
-        /// Its schema version.
-        found: i64,
-        /// The highest that this binary knows.
-        known: i64,
-    },
-    /// It cannot be opened, read or written.
-    #[error("the database {path}: {doing} failed")]
-    Database {
-        /// The file.
-        path: String,
-        /// What was tried.
-        doing: &'static str,
-        /// SQLite's own word.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// The sealing key is unusable.
-    #[error("the key file {path} {problem}")]
-    Key {
-        /// The file.
-        path: String,
-        /// What is wrong and what to do.
-        problem: String,
-    },
-    /// A row holds what cannot be read.
-    #[error("the database row {row} cannot be read: {problem}")]
-    Row {
-        /// Which row.
-        row: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The writer has ended: the daemon is stopping.
-    #[error("the database is closed")]
-    Closed,
-}
-
 /// How the store commits; all from the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommitPolicy {
@@ -114,107 +90,113 @@ pub struct CommitPolicy {
 pub struct Store(Arc<StoreParts>);
 
 #[derive(Debug)]
-struct StoreParts {}
+struct StoreParts {
+    path: PathBuf,
+    policy: CommitPolicy,
+    seal: Seal,
+    messages: Sender<Message>,
+    pending: Arc<Pending>,
+    readers: Readers,
+}
 
-#[expect(unused_variables, clippy::unused_async, reason = "being built")]
 impl Store {
     /// Opens (and migrates) the database; makes the key file when there is none. Blocks.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn open(database: &Path, key_file: &Path, commits: CommitPolicy) -> Result<Self, StoreError> {
-        todo!("store room")
+        let (connection, seal) = opening::open(database, key_file, commits)?;
+        let next_ordinal = opening::next_ordinal(&connection)
+            .map_err(|fault| fault.at(database, "reading the number of the next reading"))?;
+        let pending = Arc::new(Pending::default());
+        let (messages, received) = mpsc::channel();
+        let writer = Writer {
+            connection,
+            path: database.to_owned(),
+            policy: commits,
+            messages: received,
+            pending: Arc::clone(&pending),
+            next_ordinal,
+        };
+        std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).map_err(|source| {
+            StoreError::File { path: database.display().to_string(), doing: "starting its writer", source }
+        })?;
+        Ok(Self(Arc::new(StoreParts {
+            path: database.to_owned(),
+            policy: commits,
+            seal,
+            messages,
+            pending,
+            readers: Readers::new(database),
+        })))
     }
 
-    /// Ends the writer after everything queued is committed.
+    /// Ends the writer after everything queued is committed; every later call answers [`StoreError::Closed`].
     pub async fn close(&self) {
-        todo!("store room")
+        self.0.readers.permits().close();
+        self.0.readers.close();
+        let (done, ended) = oneshot::channel();
+        if self.0.messages.send(Message::Close(done)).is_ok() {
+            // An error means that the writer had ended before.
+            let _ = ended.await;
+        }
     }
 
-    /// Keeps a verdict, replacing the one of the same file name.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn verdict_save(&self, verdict: Verdict) -> Result<(), StoreError> {
-        todo!("store room")
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
     }
 
-    /// Every verdict, by file name.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn verdict_list(&self) -> Result<Vec<Verdict>, StoreError> {
-        todo!("store room")
+    fn policy(&self) -> &CommitPolicy {
+        &self.0.policy
     }
 
-    /// Keeps an integration, whole.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn integration_save(&self, row: IntegrationRow) -> Result<(), StoreError> {
-        todo!("store room")
+    fn seal(&self) -> &Seal {
+        &self.0.seal
     }
 
-    /// Every integration, by id.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn integration_list(&self) -> Result<Vec<IntegrationRow>, StoreError> {
-        todo!("store room")
+    /// The way of readings into the history: at most `limit` wait; `on_commit` gets the highest committed sequence
+    /// number, on the writer's thread, and must return at once.
+    pub(crate) fn readings(&self, limit: usize, on_commit: Arc<dyn Fn(u64) + Send + Sync>) -> ReadingQueue {
+        ReadingQueue::new(self.clone(), Arc::clone(&self.0.pending), self.0.messages.clone(), limit, on_commit)
     }
 
-    /// Deletes an integration's row (ALL), its key-value data and secrets with it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn integration_delete(&self, id: &IntegrationId) -> Result<(), StoreError> {
-        todo!("store room")
+    /// Bounds the database to its present size plus so many pages, as a full disk does; `None` lifts the bound.
+    #[cfg(test)]
+    pub(crate) async fn limit_pages(&self, more: Option<i64>) -> Result<(), StoreError> {
+        self.write("limiting its size", move |connection| {
+            let count: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            let limit = more.map_or(i64::from(u32::MAX - 1), |more| count + more);
+            Ok(connection.pragma_update(None, "max_page_count", limit)?)
+        })
+        .await
     }
 
-    /// A value of the key-value store of an integration (sealed at rest).
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn kv_get(&self, id: &IntegrationId, space: KvSpace, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        todo!("store room")
-    }
-
-    /// Sets or (with `None`) deletes a value; resolves after the commit.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn kv_set(
+    /// Runs a write on the writer's thread; resolves after its commit.
+    async fn write<T: Send + 'static>(
         &self,
-        id: &IntegrationId,
-        space: KvSpace,
-        key: &str,
-        value: Option<Vec<u8>>,
-    ) -> Result<(), StoreError> {
-        todo!("store room")
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = Work::new(work);
+        self.0.messages.send(Message::Job(Box::new(job))).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?.map_err(|fault| fault.at(&self.0.path, doing))
     }
 
-    /// The keys with a prefix, sorted.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn kv_keys(&self, id: &IntegrationId, space: KvSpace, prefix: &str) -> Result<Vec<String>, StoreError> {
-        todo!("store room")
-    }
-
-    /// Deletes all values of a space.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn kv_clear(&self, id: &IntegrationId, space: KvSpace) -> Result<(), StoreError> {
-        todo!("store room")
-    }
-
-    /// Deletes readings older than a moment, in batches; returns how many.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn readings_expire(&self, older_than_ms: i64) -> Result<u64, StoreError> {
-        todo!("store room")
+    /// Runs a query on a blocking thread.
+    async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _permit = self.0.readers.permits().acquire().await.map_err(|_| StoreError::Closed)?;
+        let store = self.clone();
+        let result = tokio::task::spawn_blocking(move || store.0.readers.run(query)).await;
+        match result {
+            Ok(result) => result.map_err(|fault| fault.at(&self.0.path, doing)),
+            Err(panic) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
+            Err(_) => Err(StoreError::Closed),
+        }
     }
 }
 
@@ -225,4 +207,26 @@ pub enum KvSpace {
     Data,
     /// `Context::secrets()`.
     Secrets,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_got_over() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let policy = CommitPolicy { every: Duration::from_millis(20), rows: 5_000, full_durability: false };
+        let store = Store::open(&dir.path().join("gatehouse.db"), &dir.path().join("key"), policy).expect("opens");
+        let hass = IntegrationId::new("hass").expect("valid");
+        store.kv_set(&hass, KvSpace::Data, "before", Some(vec![1])).await.expect("written");
+        store.limit_pages(Some(0)).await.expect("limited");
+        let big = || Some(vec![0; 1 << 20]);
+        let error = store.kv_set(&hass, KvSpace::Data, "big", big()).await.expect_err("full");
+        assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+        assert!(error.to_string().contains("make room"), "{error}");
+        assert!(store.kv_get(&hass, KvSpace::Data, "before").await.expect("read").is_some());
+        store.limit_pages(None).await.expect("unlimited");
+        store.kv_set(&hass, KvSpace::Data, "big", big()).await.expect("written again");
+    }
 }

@@ -1,0 +1,115 @@
+//! What integrations keep for themselves: key-value data and secrets, all values sealed.
+
+use gatehouse_plugin_api::ids::IntegrationId;
+use rusqlite::{OptionalExtension, params};
+
+use super::seal::Place;
+use super::{KvSpace, Store, StoreError};
+
+impl KvSpace {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Secrets => "secrets",
+        }
+    }
+
+    fn place<'a>(self, id: &'a IntegrationId, key: &'a str) -> Place<'a> {
+        let table = match self {
+            Self::Data => "kv.data",
+            Self::Secrets => "kv.secrets",
+        };
+        Place { table, integration: id.as_str(), key }
+    }
+}
+
+impl Store {
+    /// A value of the key-value store of an integration (sealed at rest).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn kv_get(&self, id: &IntegrationId, space: KvSpace, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (id, key, store) = (id.clone(), key.to_owned(), self.clone());
+        self.read("reading a kept value", move |connection| {
+            let sealed: Option<Vec<u8>> = connection
+                .prepare_cached("SELECT sealed FROM kv WHERE integration_id = ?1 AND space = ?2 AND key = ?3")?
+                .query_row(params![id.as_str(), space.word(), key], |row| row.get(0))
+                .optional()?;
+            sealed.map(|sealed| store.seal().open(space.place(&id, &key), &sealed)).transpose()
+        })
+        .await
+    }
+
+    /// Sets or (with `None`) deletes a value; resolves after the commit.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn kv_set(
+        &self,
+        id: &IntegrationId,
+        space: KvSpace,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let (id, key, store) = (id.clone(), key.to_owned(), self.clone());
+        self.write("keeping a value", move |connection| {
+            match value {
+                Some(value) => {
+                    let sealed = store.seal().seal(space.place(&id, &key), &value)?;
+                    connection
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO kv (integration_id, space, key, sealed) VALUES (?1, ?2, ?3, ?4)",
+                        )?
+                        .execute(params![id.as_str(), space.word(), key, sealed])?;
+                }
+                None => {
+                    connection
+                        .prepare_cached("DELETE FROM kv WHERE integration_id = ?1 AND space = ?2 AND key = ?3")?
+                        .execute(params![id.as_str(), space.word(), key])?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The keys with a prefix, sorted.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn kv_keys(&self, id: &IntegrationId, space: KvSpace, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let (id, prefix) = (id.clone(), prefix.to_owned());
+        self.read("reading the keys of kept values", move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT key FROM kv WHERE integration_id = ?1 AND space = ?2 AND key >= ?3 ORDER BY key",
+            )?;
+            let mut rows = statement.query(params![id.as_str(), space.word(), prefix])?;
+            let mut keys = Vec::new();
+            while let Some(row) = rows.next()? {
+                let key: String = row.get(0)?;
+                // Sorted by bytes: behind the last key with the prefix comes no other.
+                if !key.starts_with(&prefix) {
+                    break;
+                }
+                keys.push(key);
+            }
+            Ok(keys)
+        })
+        .await
+    }
+
+    /// Deletes all values of a space.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn kv_clear(&self, id: &IntegrationId, space: KvSpace) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.write("deleting kept values", move |connection| {
+            connection
+                .prepare_cached("DELETE FROM kv WHERE integration_id = ?1 AND space = ?2")?
+                .execute(params![id.as_str(), space.word()])?;
+            Ok(())
+        })
+        .await
+    }
+}

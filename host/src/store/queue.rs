@@ -1,0 +1,325 @@
+//! Readings on their way to the history: the bounded queue between the house and the writer, and its batches.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, params};
+use tokio::sync::{Notify, oneshot};
+
+use super::error::{Fault, StoreError};
+use super::values;
+use super::writer::Message;
+use super::{CommitPolicy, Store};
+use crate::entity::LiveState;
+
+/// Between two attempts to write after one that failed, when nobody asks in between.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+/// What a reading does to the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// A row, and the state's last value.
+    Changed,
+    /// The state's last-seen time alone.
+    Seen,
+    /// A row of an earlier time; the last value stays.
+    Backfilled,
+}
+
+/// One accepted reading.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadingRow {
+    /// The state's id in the database.
+    pub(crate) state_id: i64,
+    /// What it does.
+    pub(crate) effect: Effect,
+    /// The state as this reading leaves it; its `sequence` orders the queue.
+    pub(crate) live: Arc<LiveState>,
+}
+
+type Committed = dyn Fn(u64) + Send + Sync;
+
+/// The queue as both sides share it.
+#[derive(Default)]
+pub(super) struct Pending {
+    inner: Mutex<Inner>,
+    room: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    rows: VecDeque<ReadingRow>,
+    limit: usize,
+    oldest: Option<Instant>,
+    waiters: Vec<Waiter>,
+    /// 0: the writer was told nothing; 1: that there are rows; 2: that they are due.
+    told: u8,
+    pushed: u64,
+    committed: u64,
+    failed_at: Option<Instant>,
+    lost: u64,
+    closed: bool,
+    on_commit: Option<Arc<Committed>>,
+}
+
+struct Waiter {
+    sequence: u64,
+    reply: oneshot::Sender<Result<(), Fault>>,
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("rows", &self.inner.lock().rows.len()).finish_non_exhaustive()
+    }
+}
+
+/// Rows that one transaction takes.
+pub(super) struct Batch(Vec<ReadingRow>);
+
+impl Batch {
+    pub(super) fn rows(&self) -> &[ReadingRow] {
+        &self.0
+    }
+}
+
+impl Pending {
+    /// When the writer has to commit rows; `None`: not until it is told more.
+    pub(super) fn due(&self, policy: &CommitPolicy) -> Option<Instant> {
+        let inner = self.inner.lock();
+        let oldest = inner.oldest?;
+        if !inner.waiters.is_empty() {
+            return Some(oldest);
+        }
+        if let Some(failed_at) = inner.failed_at {
+            return Some(failed_at + RETRY_EVERY);
+        }
+        Some(if inner.rows.len() >= policy.rows { oldest } else { oldest + policy.every })
+    }
+
+    pub(super) fn has_committable_rows(&self) -> bool {
+        let inner = self.inner.lock();
+        !inner.rows.is_empty() && inner.failed_at.is_none()
+    }
+
+    pub(super) fn take(&self, most: usize) -> Option<Batch> {
+        let mut inner = self.inner.lock();
+        inner.told = 0;
+        if inner.rows.is_empty() {
+            return None;
+        }
+        let count = most.max(1).min(inner.rows.len());
+        let rows = inner.rows.drain(..count).collect();
+        inner.oldest = (!inner.rows.is_empty()).then(Instant::now);
+        Some(Batch(rows))
+    }
+
+    /// After the transaction: answers waiters, makes room; a failed batch goes back to the front.
+    pub(super) fn settle(&self, batch: Batch, outcome: Result<(), Fault>, path: &Path) {
+        let last = batch.0.last().map_or(0, |row| row.live.sequence);
+        let mut answers = Vec::new();
+        let mut told = None;
+        {
+            let mut inner = self.inner.lock();
+            let mut waiters = std::mem::take(&mut inner.waiters);
+            waiters.retain_mut(|waiter| {
+                let over = waiter.sequence <= last || outcome.is_err();
+                if over {
+                    let (unused, _) = oneshot::channel();
+                    answers.push(std::mem::replace(&mut waiter.reply, unused));
+                }
+                !over
+            });
+            inner.waiters = waiters;
+            match &outcome {
+                Ok(()) => {
+                    inner.committed = last;
+                    if inner.failed_at.take().is_some() {
+                        tracing::info!(database = %path.display(), lost = inner.lost, "the history is written again");
+                        inner.lost = 0;
+                    }
+                    told = inner.on_commit.clone();
+                }
+                Err(fault) => {
+                    if inner.failed_at.replace(Instant::now()).is_none() {
+                        let error = fault.copy().at(path, "writing readings");
+                        tracing::error!(database = %path.display(), %error, "the history is not written; it is tried again");
+                    }
+                    for row in batch.0.into_iter().rev() {
+                        inner.rows.push_front(row);
+                    }
+                    inner.oldest.get_or_insert_with(Instant::now);
+                    inner.shed();
+                }
+            }
+        }
+        for reply in answers {
+            let _ = reply.send(outcome.as_ref().map(|()| ()).map_err(Fault::copy));
+        }
+        self.room.notify_waiters();
+        if let Some(told) = told {
+            told(last);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        inner.waiters.clear();
+        inner.on_commit = None;
+        drop(inner);
+        self.room.notify_waiters();
+    }
+}
+
+impl Inner {
+    /// While nothing can be written the newest readings are worth more than the oldest.
+    fn shed(&mut self) {
+        let excess = self.rows.len().saturating_sub(self.limit.max(1));
+        self.rows.drain(..excess);
+        self.lost += excess as u64;
+    }
+}
+
+/// Writes a batch; returns the next ordinal.
+pub(super) fn write(connection: &Connection, rows: &[ReadingRow], first_ordinal: i64) -> Result<i64, Fault> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO readings (state_id, at_ms, ordinal, kind, number, whole, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let mut update = connection.prepare_cached(
+        "UPDATE states SET kind = ?2, number = ?3, whole = ?4, text = ?5, changed_at_ms = ?6, last_seen_ms = ?7 WHERE id = ?1",
+    )?;
+    // By state, so that rows which become neighbours are written together and a state's last value once.
+    let mut order: Vec<(i64, u32)> = rows.iter().zip(0_u32..).map(|(row, index)| (row.state_id, index)).collect();
+    order.sort_unstable();
+    let mut orphans = 0_u64;
+    for run in order.chunk_by(|a, b| a.0 == b.0) {
+        let mut last = None;
+        for &(state_id, index) in run {
+            let row = &rows[index as usize];
+            if row.effect != Effect::Backfilled {
+                last = Some(&row.live);
+            }
+            if row.effect == Effect::Seen {
+                continue;
+            }
+            let (kind, number, whole, text) = values::columns(&row.live.value);
+            let ordinal = first_ordinal + i64::from(index);
+            match insert.execute(params![state_id, row.live.last_seen_ms, ordinal, kind, number, whole, text]) {
+                Ok(_) => {}
+                // Its state was deleted meanwhile: one reading must not hold up all others for ever.
+                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                    orphans += 1
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(live) = last {
+            let (kind, number, whole, text) = values::columns(&live.value);
+            let (changed, seen) = (live.changed_at_ms, live.last_seen_ms);
+            update.execute(params![run[0].0, kind, number, whole, text, changed, seen])?;
+        }
+    }
+    if orphans > 0 {
+        tracing::warn!(orphans, "readings of deleted states were left out");
+    }
+    let next = first_ordinal + i64::try_from(rows.len()).unwrap_or(0);
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO home (name, value) VALUES ('next_ordinal', ?1)")?
+        .execute([next])?;
+    Ok(next)
+}
+
+/// The house's end of the queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadingQueue {
+    pending: Arc<Pending>,
+    messages: Sender<Message>,
+    store: Store,
+}
+
+impl ReadingQueue {
+    pub(super) fn new(
+        store: Store,
+        pending: Arc<Pending>,
+        messages: Sender<Message>,
+        limit: usize,
+        on_commit: Arc<Committed>,
+    ) -> Self {
+        {
+            let mut inner = pending.inner.lock();
+            inner.limit = limit.max(1);
+            inner.on_commit = Some(on_commit);
+            inner.pushed = 0;
+            inner.committed = 0;
+        }
+        Self { pending, messages, store }
+    }
+
+    /// How many rows may be pushed now. While the disk refuses, any number: the oldest make room.
+    pub(crate) fn room(&self) -> usize {
+        let inner = self.pending.inner.lock();
+        if inner.failed_at.is_some() || inner.closed {
+            inner.limit
+        } else {
+            inner.limit.saturating_sub(inner.rows.len())
+        }
+    }
+
+    /// Resolves when room may have been made since the call.
+    pub(crate) fn made_room(&self) -> tokio::sync::futures::Notified<'_> {
+        self.pending.room.notified()
+    }
+
+    /// Appends rows in the order of their sequence numbers; leaves `rows` empty.
+    pub(crate) fn push(&self, rows: &mut Vec<ReadingRow>) {
+        let Some(last) = rows.last().map(|row| row.live.sequence) else { return };
+        let mut inner = self.pending.inner.lock();
+        if inner.closed {
+            rows.clear();
+            return;
+        }
+        inner.rows.extend(rows.drain(..));
+        inner.pushed = last;
+        inner.oldest.get_or_insert_with(Instant::now);
+        if inner.failed_at.is_some() {
+            inner.shed();
+        }
+        let wanted = if inner.rows.len() >= self.store.policy().rows { 2 } else { 1 };
+        self.tell(inner, wanted);
+    }
+
+    fn tell(&self, mut inner: parking_lot::MutexGuard<'_, Inner>, wanted: u8) {
+        if inner.told < wanted {
+            inner.told = wanted;
+            drop(inner);
+            // Fails only when the writer has ended; `closed` says so to every waiter.
+            let _ = self.messages.send(Message::Wake);
+        }
+    }
+
+    /// Resolves when everything pushed before the call is committed.
+    pub(crate) async fn committed(&self) -> Result<(), StoreError> {
+        let receiver = {
+            let mut inner = self.pending.inner.lock();
+            if inner.committed >= inner.pushed {
+                return Ok(());
+            }
+            if inner.closed {
+                return Err(StoreError::Closed);
+            }
+            let (reply, receiver) = oneshot::channel();
+            let sequence = inner.pushed;
+            inner.waiters.push(Waiter { sequence, reply });
+            self.tell(inner, 2);
+            receiver
+        };
+        match receiver.await {
+            Ok(outcome) => outcome.map_err(|fault| fault.at(self.store.path(), "writing readings")),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+}
