@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs every benchmark and prints one table; the same as JSON in target/bench.json.
+set -eu
+cd "$(dirname "$0")/../.."
+cargo build --release --locked -p gatehouse-host -p system-monitor -p virtual-house -p probe-plugin
+rows=target/bench.jsonl
+: > "$rows"
+for bench in gateway readings; do
+  echo "== $bench" >&2
+  cargo bench --quiet --locked -p gatehouse-host --bench "$bench" | grep '^{"row"' >> "$rows"
+done
+echo "== daemon" >&2
+cargo bench --quiet --locked -p gatehouse-tests --bench daemon | grep '^{"row"' >> "$rows"
+cargo run --quiet --locked -p gatehouse-tests --bin bench-table < "$rows"
