@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest pause between two looks of [`House::wait_for`] when the gateway tells nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How many rounds without news make a gateway quiet.
-const QUIET_ROUNDS: u32 = 4;
+const QUIET_ROUNDS: u32 = 8;
 /// Where the virtual clock begins: 2025-06-16 00:00:00 UTC, a Monday.
 const BEGIN_MS: i64 = 1_750_032_000_000;
 
@@ -428,7 +428,7 @@ impl House {
         let mut quiet = 0;
         while quiet < QUIET_ROUNDS {
             let seen = self.desk.changes();
-            // Between two pings every task that is ready gets its turn.
+            // A ping is answered after every task that is ready had its turn.
             if self.call::<()>(&ops::PING, &()).is_err() {
                 return;
             }
