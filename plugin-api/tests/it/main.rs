@@ -1,4 +1,5 @@
 //! The SDK as an author sees it: one binary, one module a subject.
 
+mod minimal;
 mod section;
 mod settings;

@@ -1,6 +1,8 @@
 //! The end of a gateway: its calls, its tasks, its thread.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use crate::error::{ErrorCode, Result};
 use crate::testing::House;
@@ -30,7 +32,7 @@ impl IntegrationGateway for Lasting {
     async fn start(&self, _: ()) -> Result<()> {
         let context = self.context.clone();
         let says = SaysSo(&TASK_ENDED);
-        crate::tokio::task::spawn_local(async move {
+        tokio::task::spawn_local(async move {
             let _says = says;
             context.clock().sleep(std::time::Duration::from_secs(3600)).await;
         });
@@ -63,7 +65,10 @@ fn dropping_a_gateway_cancels_its_calls_and_ends_its_thread() {
 
 /// Hands its context to a thread of its own, which outlives it.
 struct Leaky(Context);
-static LATE: std::sync::Mutex<Option<std::thread::JoinHandle<(Result<()>, bool)>>> = std::sync::Mutex::new(None);
+static LATE: Mutex<Option<JoinHandle<Late>>> = Mutex::new(None);
+
+/// What came of an emit after the end, and whether the run was cancelled.
+type Late = (Result<()>, bool);
 
 impl IntegrationGateway for Leaky {
     type Settings = ();
@@ -74,7 +79,7 @@ impl IntegrationGateway for Leaky {
         let context = self.0.clone();
         let (ready, is_ready) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = crate::tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
             runtime.block_on(async {
                 let _ = ready.send(());
                 context.cancelled().await;

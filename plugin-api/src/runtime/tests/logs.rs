@@ -6,13 +6,13 @@ use crate::testing::House;
 use crate::tracing::{self, Instrument};
 use crate::{Context, IntegrationGateway, ops};
 
-struct Talker(Context);
+struct Talker;
 
 impl IntegrationGateway for Talker {
     type Settings = ();
     fn new(context: Context) -> Self {
         tracing::info!(id = %context.integration_id(), "made");
-        Self(context)
+        Self
     }
     async fn start(&self, _: ()) -> Result<()> {
         let span = tracing::info_span!("outer", room = "hall", lamps = tracing::field::Empty);
@@ -24,7 +24,7 @@ impl IntegrationGateway for Talker {
         .instrument(span)
         .await;
         tracing::trace!("a payload");
-        crate::tokio::task::spawn_blocking(|| tracing::info!("from a blocking thread")).await?;
+        tokio::task::spawn_blocking(|| tracing::info!("from a blocking thread")).await?;
         Ok(())
     }
     async fn poll(&self) -> Result<()> {

@@ -3,8 +3,7 @@
 use std::future::pending;
 
 use crate::error::{CallError, ErrorCode, Result};
-use crate::message::Control;
-use crate::message::ControlOutcome;
+use crate::message::{Control, ControlOutcome};
 use crate::testing::House;
 use crate::tokio::task::{spawn_local, yield_now};
 use crate::{Context, Entity, IntegrationGateway, State, Value, ops};
@@ -64,7 +63,7 @@ impl IntegrationGateway for Clumsy {
                 let _ = task.await;
             }
             "blocking" => {
-                crate::tokio::task::spawn_blocking(|| panic!("fell on a blocking thread")).await?;
+                tokio::task::spawn_blocking(|| panic!("fell on a blocking thread")).await?;
             }
             _ => {}
         }
