@@ -1,1 +1,4 @@
 //! What a person does, through the real binary, socket and plugin files.
+
+mod files;
+mod input;
