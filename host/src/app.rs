@@ -1,1 +1,88 @@
 //! Every operation once, as `noun_verb`; knows no HTTP. The control socket, pages and tests call this and nothing below.
+//!
+//! An operation takes what a person or program gave, asks the rooms below, and answers with the plain data of [`view`].
+//! Whoever calls it turns [`OperationError`] into their own refusal.
+
+mod entity;
+pub mod feed;
+mod flow;
+mod given;
+mod integration;
+mod plugin;
+mod status;
+pub mod view;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gatehouse_plugin_api::attribute::FieldErrors;
+use gatehouse_plugin_api::ids::BadName;
+
+use crate::integration::{Actual, Ground, Integrations, OperationError};
+use crate::log::{HostLog, LogLine, LogQuery};
+use crate::store::StoreError;
+
+pub use entity::HistorySpan;
+
+/// The application. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<AppParts>);
+
+#[derive(Debug)]
+struct AppParts {
+    ground: Ground,
+    integrations: Integrations,
+    log: HostLog,
+    socket: PathBuf,
+    started_at_ms: i64,
+}
+
+impl App {
+    /// Puts the operations on what was built; `socket` is only told to whoever asks.
+    pub fn new(ground: Ground, integrations: Integrations, log: HostLog, socket: PathBuf) -> Self {
+        let started_at_ms = ground.clock.now_ms();
+        Self(Arc::new(AppParts { ground, integrations, log, socket, started_at_ms }))
+    }
+
+    fn ground(&self) -> &Ground {
+        &self.0.ground
+    }
+
+    fn integrations(&self) -> &Integrations {
+        &self.0.integrations
+    }
+
+    /// The log's lines in memory, oldest first, and how many there were before them.
+    pub fn log_get(&self, query: &LogQuery) -> view::LogPage {
+        let lines = self.0.log.lines(query).iter().map(|line| LogLine::clone(line)).collect();
+        view::LogPage { lines, displaced: self.0.log.counts().displaced }
+    }
+
+    /// The log's lines in memory, then every line as it comes; the caller passes over those that do not match.
+    pub fn log_follow(&self, query: &LogQuery) -> (Vec<Arc<LogLine>>, tokio::sync::broadcast::Receiver<Arc<LogLine>>) {
+        self.0.log.follow(query)
+    }
+}
+
+/// Whether readings of an integration in this state can be expected.
+fn is_running(actual: Actual) -> bool {
+    matches!(actual, Actual::Running | Actual::Degraded)
+}
+
+impl From<BadName> for OperationError {
+    fn from(error: BadName) -> Self {
+        Self::Invalid { message: error.to_string(), fields: FieldErrors::new() }
+    }
+}
+
+impl From<StoreError> for OperationError {
+    fn from(error: StoreError) -> Self {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(source) = cause {
+            text = format!("{text}: {source}");
+            cause = source.source();
+        }
+        Self::Store(text)
+    }
+}

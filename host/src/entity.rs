@@ -60,7 +60,7 @@ pub struct HistoryRow {
     /// When, in milliseconds since 1970 UTC.
     pub at_ms: i64,
     /// The value.
-    #[schema(value_type = crate::api::schema::StateValue)]
+    #[schema(value_type = crate::schema::StateValue)]
     pub value: Value,
 }
 

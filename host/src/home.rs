@@ -3,6 +3,10 @@
 //! It is `GATEHOUSE_HOME`, else `$XDG_STATE_HOME/gatehouse`, else `~/.local/state/gatehouse`. A Unix socket's path holds
 //! 107 bytes, so that of a deeper home is `$XDG_RUNTIME_DIR/gatehouse-<hash>.sock`, which the home records.
 
+mod lock;
+
+pub use lock::{HomeLock, LockError};
+
 use std::ffi::OsString;
 use std::fs;
 use std::io;

@@ -14,7 +14,6 @@ use gatehouse_plugin_api::value::Value;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::schema;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entity::House;
@@ -22,6 +21,7 @@ use crate::gateway::Hosting;
 use crate::home::Home;
 use crate::plugin::catalog::Catalog;
 use crate::reason::Reason;
+use crate::schema;
 use crate::store::{Desired, Store};
 
 /// What an integration is, as opposed to what a person wants.

@@ -1,30 +1,11 @@
-//! The JSON contract of the control socket: what every request and answer looks like.
-//!
-//! Bodies of requests refuse fields that they do not know; answers grow by fields only, so a reader ignores what it
-//! does not know. Times are milliseconds since 1970 UTC (`…_ms`). Secrets appear masked.
-
-mod entity;
-mod event;
-mod flow;
-mod integration;
-mod log;
-mod plugin;
-mod status;
-
-pub use entity::{
-    Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, History, State, StateList,
-};
-pub use event::{CommittedEvent, LifecycleEvent, PluginChange, PluginEvent, ReadingEvent};
-pub use flow::{Flow, FlowAnswerRequest, FlowBeginRequest, GivenValue, GivenValues};
-pub use integration::{AttributesPatch, Integration, ManageAnswer, ManageForm};
-pub use log::{LogLine, LogPage};
-pub use plugin::{Plugin, PluginsFolder};
-pub use status::{LogStatus, Status};
+//! The JSON contract of the control socket: what the operations take and answer, and how a refusal looks.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use crate::app::view::*;
 
 /// Why a request was not done: the body of every answer with a status from 400 on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

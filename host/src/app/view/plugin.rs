@@ -5,9 +5,9 @@ use gatehouse_plugin_api::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::schema;
 use crate::plugin::{Decision, Verdict};
 use crate::reason::Reason;
+use crate::schema;
 
 /// A file in the plugins folder with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

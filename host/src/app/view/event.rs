@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Integration, Plugin};
-use crate::api::schema;
 use crate::reason::Reason;
+use crate::schema;
 
 /// Event `state`: one reading. In batch mode the event `states` carries an array of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -31,6 +31,13 @@ pub struct ReadingEvent {
 pub struct CommittedEvent {
     /// The highest committed number.
     pub sequence: u64,
+}
+
+/// Event `lagged`, the last one of a stream whose reader was too slow: open it again with this token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LaggedEvent {
+    /// The token of the last `committed` event; `null` before the first.
+    pub resume: Option<String>,
 }
 
 /// Event `lifecycle`: an integration changed.

@@ -5,7 +5,8 @@ use std::fmt;
 
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use gatehouse_plugin_api::secret::MASK;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::integration::{FlowKind, FlowState, FlowView};
@@ -58,7 +59,7 @@ impl fmt::Debug for GivenValues {
 
 /// One value as it was given: what type the field has decides how it is read, so text is taken for every type
 /// (`"21.5"`, `"on"`, `"90s"`), and a secret is text. `Debug` masks it, because it may be a secret.
-#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum GivenValue {
     /// A switch.
@@ -74,6 +75,37 @@ pub enum GivenValue {
 impl fmt::Debug for GivenValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
+    }
+}
+
+impl<'de> Deserialize<'de> for GivenValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct GivenVisitor;
+        impl Visitor<'_> for GivenVisitor {
+            type Value = GivenValue;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, a number, true or false")
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<GivenValue, E> {
+                Ok(GivenValue::Bool(value))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<GivenValue, E> {
+                Ok(GivenValue::Integer(value))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<GivenValue, E> {
+                Ok(i64::try_from(value).map_or(GivenValue::Number(value as f64), GivenValue::Integer))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<GivenValue, E> {
+                Ok(GivenValue::Number(value))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<GivenValue, E> {
+                Ok(GivenValue::Text(value.to_owned()))
+            }
+            fn visit_string<E>(self, value: String) -> Result<GivenValue, E> {
+                Ok(GivenValue::Text(value))
+            }
+        }
+        deserializer.deserialize_any(GivenVisitor)
     }
 }
 

@@ -5,8 +5,8 @@ use gatehouse_plugin_api::value::{StateKind, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::schema;
 use crate::entity::{Attachment, HistoryRow};
+use crate::schema;
 
 /// An entity with its states.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -94,9 +94,6 @@ pub struct State {
     /// Whether it can be set.
     pub controllable: bool,
 }
-
-/// The states there are, by address.
-pub type StateList = Vec<State>;
 
 /// Sets a state, by `value` or by `text`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]

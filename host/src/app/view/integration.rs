@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
 use gatehouse_plugin_api::attribute::{AttributeSpec, PlainValue};
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use gatehouse_plugin_api::message::{Health, Progress};
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::GivenValues;
-use crate::api::schema;
 use crate::gateway::Hosting;
-use crate::integration::{Actual, IntegrationView};
+use crate::integration::{Actual, IntegrationView, ManagePage};
 use crate::reason::Reason;
+use crate::schema;
 use crate::store::Desired;
 
 /// An integration: what is wanted, what is, and why.
@@ -103,10 +104,6 @@ pub struct AttributesPatch {
     pub values: GivenValues,
 }
 
-/// What a form of a plugin's page sent, as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct ManageForm(pub BTreeMap<String, String>);
-
 /// A page of a plugin's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -131,4 +128,17 @@ pub enum ManageAnswer {
         /// The sentence.
         text: String,
     },
+}
+
+impl From<ManagePage> for ManageAnswer {
+    fn from(page: ManagePage) -> Self {
+        match page {
+            ManagePage::Html(html) => Self::Html(html),
+            ManagePage::Redirect(params) => Self::Redirect(params),
+            ManagePage::File { name, media_type, bytes } => {
+                Self::File { name, media_type, base64: base64::engine::general_purpose::STANDARD.encode(bytes) }
+            }
+            ManagePage::Message { error, text } => Self::Message { error, text },
+        }
+    }
 }

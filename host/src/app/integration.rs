@@ -1,0 +1,93 @@
+//! Integrations: what they are, pausing and resuming, their settings and their own pages.
+
+use std::sync::Arc;
+
+use gatehouse_plugin_api::attribute::FieldErrors;
+use gatehouse_plugin_api::ids::IntegrationId;
+use gatehouse_plugin_api::manage::ManageRequest;
+
+use super::App;
+use super::given::attribute_values;
+use super::view::{AttributesPatch, Integration};
+use crate::entity::Attachment;
+use crate::integration::{IntegrationView, ManagePage, OperationError};
+
+impl App {
+    /// Every integration, by id.
+    pub fn integration_list(&self) -> Vec<Integration> {
+        let entities = self.ground().house.entities();
+        let attached: Vec<_> = entities
+            .iter()
+            .filter(|entity| entity.attachment == Attachment::Attached)
+            .map(|entity| &entity.address.integration)
+            .collect();
+        let count = |id: &IntegrationId| attached.iter().filter(|owner| **owner == id).count();
+        let views = self.integrations().list();
+        views.iter().map(|view| Integration::new(view, u32::try_from(count(&view.id)).unwrap_or(u32::MAX))).collect()
+    }
+
+    /// One integration.
+    ///
+    /// # Errors
+    /// `NotFound`, with the nearest name.
+    pub fn integration_get(&self, id: &IntegrationId) -> Result<Integration, OperationError> {
+        self.integrations().view(id).map(|view| self.integration_of(&view))
+    }
+
+    /// Pauses it; resolves when it is.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it is off.
+    pub async fn integration_pause(&self, id: &IntegrationId) -> Result<Integration, OperationError> {
+        self.integrations().pause(id).await.map(|view| self.integration_of(&view))
+    }
+
+    /// Resumes it; resolves when it runs, or when it is known why not.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it is off.
+    pub async fn integration_resume(&self, id: &IntegrationId) -> Result<Integration, OperationError> {
+        self.integrations().resume(id).await.map(|view| self.integration_of(&view))
+    }
+
+    /// Changes settings; those not named stay.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` by field.
+    pub async fn integration_set(
+        &self,
+        id: &IntegrationId,
+        patch: AttributesPatch,
+    ) -> Result<Integration, OperationError> {
+        let view = self.integrations().view(id)?;
+        let values = attribute_values(&view.attribute_specs, patch.values)
+            .map_err(|fields| OperationError::Invalid { message: sentence_of(id, &fields), fields })?;
+        self.integrations().set(id, values).await.map(|view| self.integration_of(&view))
+    }
+
+    /// One request for a page of the plugin's own.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Gateway`, `Invalid`.
+    pub async fn integration_manage(
+        &self,
+        id: &IntegrationId,
+        request: ManageRequest,
+    ) -> Result<ManagePage, OperationError> {
+        self.integrations().manage(id, request).await
+    }
+
+    pub(super) fn integration_of(&self, view: &Arc<IntegrationView>) -> Integration {
+        let entities = self.ground().house.entities();
+        let attached = |entity: &&Arc<crate::entity::Entity>| {
+            entity.attachment == Attachment::Attached && entity.address.integration == view.id
+        };
+        Integration::new(view, u32::try_from(entities.iter().filter(attached).count()).unwrap_or(u32::MAX))
+    }
+}
+
+/// The fields' sentences as one.
+fn sentence_of(id: &IntegrationId, fields: &FieldErrors) -> String {
+    let problems: Vec<_> = fields.iter().map(|(key, problem)| format!("{key} {problem}")).collect();
+    format!("{id} cannot be set so: {}", problems.join("; "))
+}

@@ -1,0 +1,22 @@
+//! What the operations take and answer, as plain data that has one JSON form.
+//!
+//! Inputs refuse fields that they do not know; answers grow by fields only, so a reader ignores what it does not know.
+//! Times are milliseconds since 1970 UTC (`…_ms`). Secrets appear masked.
+
+mod entity;
+mod event;
+mod flow;
+mod integration;
+mod log;
+mod plugin;
+mod status;
+
+pub use entity::{Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, History, State};
+pub use event::{CommittedEvent, LaggedEvent, LifecycleEvent, PluginChange, PluginEvent, ReadingEvent};
+pub use flow::{Flow, FlowAnswerRequest, FlowBeginRequest, GivenValue, GivenValues};
+pub use integration::{AttributesPatch, Integration, ManageAnswer};
+pub use log::LogPage;
+pub use plugin::{Plugin, PluginsFolder};
+pub use status::{LogStatus, Status};
+
+pub use crate::log::LogLine;

@@ -1,0 +1,1 @@
+//! The daemon: configuration to build to run to drain.
