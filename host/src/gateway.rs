@@ -1,6 +1,13 @@
 //! From a staged plugin to a gateway the host can call: one trait, two ways to run.
 
+mod answer;
+pub mod codec;
+pub mod in_process;
+mod isolated;
+mod loader;
+mod order;
 pub mod sys;
+mod worker;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::isolated::set_worker_program;
 use crate::plugin::Staged;
 use crate::reason::Reason;
 
@@ -148,11 +156,20 @@ pub struct GatewayTiming {
 ///
 /// # Errors
 /// The reason (`open_failed`, `layout_mismatch`, `manifest_disagrees`, `constructor_failed`, `worker_not_started`, …).
-pub async fn launch(_launch: Launch, _host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason> {
-    todo!("gateway room")
+pub async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason> {
+    match launch.hosting {
+        Hosting::Isolated => isolated::launch(launch, host).await,
+        Hosting::InProcess => in_process::launch(launch, host).await,
+    }
 }
 
-/// The worker's whole life, called by `main` before anything else when the process is a worker: never returns to it.
+/// Was this process started as a worker? Looks at the first argument alone.
+pub fn is_worker() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == worker::ARGUMENT)
+}
+
+/// The worker's whole life, called by `main` before anything else when [`is_worker`] says so: while there is one
+/// thread and no descriptor besides the standard ones. Returns only when it could not begin.
 pub fn run_worker() -> std::process::ExitCode {
-    todo!("gateway room")
+    worker::run()
 }

@@ -1,5 +1,13 @@
 //! The one binary: daemon, client and worker.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::process::ExitCode;
+
+use gatehouse_host::gateway;
+
+fn main() -> ExitCode {
+    // Before anything else: a worker has one thread and owns no descriptor while it gives up its rights.
+    if gateway::is_worker() {
+        return gateway::run_worker();
+    }
+    ExitCode::SUCCESS
 }

@@ -4,8 +4,11 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The running C library's version as (major, minor), `None` when it does not tell one.
 #[cfg(target_env = "gnu")]
@@ -75,6 +78,17 @@ pub(super) fn take_stdin() -> io::Result<OwnedFd> {
 pub(super) fn exit_now(code: u8) -> ! {
     // SAFETY: ends the process and never returns; nothing of it is used afterwards.
     unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Watches a pidfd for the end of its process. Needs a tokio runtime with I/O.
+///
+/// # Errors
+/// The kernel's, when it takes no further descriptor to watch.
+#[expect(unsafe_code, reason = "tokio asks its caller to promise that the descriptor stays what it is")]
+pub(super) fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: the `Arc` keeps the descriptor open for as long as the result lives, and an `OwnedFd` never changes it.
+    let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+    Ok(watched?)
 }
 
 /// The process id as rustix takes it.

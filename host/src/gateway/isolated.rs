@@ -1,0 +1,327 @@
+//! A gateway in a worker process of its own: launched, called, watched and ended from here.
+//!
+//! One task lives as long as the worker and owns its process ([`life`]): it launches, then waits for the first thing
+//! that can end it (the process itself, a broken connection, a missed heartbeat, a wish to close), sees the process
+//! dead and reaped, fails what is still waiting and tells why. Everybody else holds the connection and a way to wish
+//! for the end; when the last such handle is dropped, that is the wish.
+
+mod connection;
+mod output;
+mod process;
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::ops::{self, Op};
+use gatehouse_plugin_api::wire;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use self::connection::{Connection, ReadEnd};
+use self::output::LastLines;
+use self::process::{Birth, Ended, Process};
+use super::answer::in_words;
+use super::codec::{Frame, Kind};
+use super::order::Order;
+use super::{Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch};
+use crate::reason::{Reason, ReasonCode};
+
+pub use self::process::set_worker_program;
+
+/// How long a worker whose last handle was dropped may take to end.
+const GRACE_AT_DROP: Duration = Duration::from_secs(1);
+/// How long what a dead worker has written is still read, when something keeps its end of the channel open; and how
+/// long a worker that closed its channel may take to end.
+const AFTERMATH: Duration = Duration::from_secs(1);
+/// Control frames that a worker may send ahead: it has two to send.
+const CONTROL_FRAMES: usize = 2;
+
+/// A gateway in a worker.
+pub(super) struct Isolated {
+    pid: u32,
+    connection: Arc<Connection>,
+    close: mpsc::UnboundedSender<Duration>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+impl fmt::Debug for Isolated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Isolated(pid {})", self.pid)
+    }
+}
+
+/// Starts a worker and waits until its gateway is made.
+pub(super) async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason> {
+    let (launched, outcome) = oneshot::channel();
+    let subject = launch.instance.integration_id.to_string();
+    tokio::spawn(life(launch, host, launched).in_current_span());
+    outcome.await.unwrap_or_else(|_| {
+        Err(Reason::new(ReasonCode::WorkerNotStarted, format!("{subject}: the daemon is shutting down")))
+    })
+}
+
+#[async_trait]
+impl Gateway for Isolated {
+    fn hosting(&self) -> Hosting {
+        Hosting::Isolated
+    }
+
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid)
+    }
+
+    async fn call_bytes(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
+        self.connection.call(op.number, request, deadline).await
+    }
+
+    async fn ended(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
+        // The sender goes without a word only when the runtime shuts down, which ends the worker as well.
+        ended.unwrap_or_else(|| Exit { reason: Reason::new(ReasonCode::AsWanted, "the daemon is shutting down") })
+    }
+
+    async fn close(&self, grace: Duration) -> Exit {
+        // Nobody there to take the wish: it has ended.
+        let _ = self.close.send(grace);
+        self.ended().await
+    }
+}
+
+/// The worker's life, from its spawn until it is reaped.
+async fn life(
+    launch: Launch,
+    host: Arc<dyn HostCalls>,
+    mut launched: oneshot::Sender<Result<Arc<dyn Gateway>, Reason>>,
+) {
+    let subject = launch.instance.integration_id.to_string();
+    let mut worker = match Worker::start(&launch, host).await {
+        Ok(worker) => worker,
+        Err(error) => {
+            let sentence = format!("{subject}: the worker process could not be started");
+            // Nobody waiting any more is as well.
+            let _ = launched.send(Err(Reason::new(ReasonCode::WorkerNotStarted, sentence).caused_by(error)));
+            return;
+        }
+    };
+    let made = tokio::select! {
+        made = worker.make(&launch) => made,
+        () = launched.closed() => Err(Reason::new(ReasonCode::AsWanted, format!("{subject}: no longer wanted"))),
+    };
+    if let Err(reason) = made {
+        let reason = worker.bury(reason).await;
+        let _ = launched.send(Err(reason));
+        return;
+    }
+    let (close, wishes) = mpsc::unbounded_channel();
+    let (ended, exit) = watch::channel(None);
+    let connection = Arc::clone(&worker.connection);
+    let gateway = Isolated { pid: worker.process.pid(), connection, close, exit };
+    tracing::debug!(pid = gateway.pid, "worker running");
+    // When nobody takes it, its drop is the wish to close.
+    let _ = launched.send(Ok(Arc::new(gateway)));
+    let reason = worker.watch(&subject, launch.timing, wishes).await;
+    let reason = worker.bury(reason).await;
+    tracing::debug!(code = %reason.code, "worker ended");
+    ended.send_replace(Some(Exit { reason }));
+}
+
+/// The process with everything that serves it.
+struct Worker {
+    process: Process,
+    connection: Arc<Connection>,
+    control: mpsc::Receiver<Frame>,
+    reader: JoinHandle<ReadEnd>,
+    printed: LastLines,
+    tasks: JoinSet<()>,
+    output: AbortHandle,
+}
+
+impl Worker {
+    async fn start(launch: &Launch, host: Arc<dyn HostCalls>) -> std::io::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (output, pipe) = output::pipe()?;
+        let birth = Birth {
+            channel: OwnedFd::from(theirs),
+            output,
+            integration_id: launch.instance.integration_id.to_string(),
+            data_dir: launch.instance.data_dir.clone(),
+        };
+        let process = Process::spawn(birth).await?;
+        let connection = Arc::new(Connection::new(UnixStream::from_std(ours)?));
+        let (frames, control) = mpsc::channel(CONTROL_FRAMES);
+        let reader = tokio::spawn(Arc::clone(&connection).read(host, frames).in_current_span());
+        let printed = LastLines::default();
+        let mut tasks = JoinSet::new();
+        let output = tasks.spawn(output::log(pipe, printed.clone()).in_current_span());
+        let writing = Arc::clone(&connection);
+        tasks.spawn(async move { writing.write_backlog().await });
+        Ok(Self { process, connection, control, reader, printed, tasks, output })
+    }
+
+    /// From the launch order to a made gateway.
+    async fn make(&mut self, launch: &Launch) -> Result<(), Reason> {
+        let file = launch.plugin.file_name().to_owned();
+        let within = launch.timing.launch_within;
+        let order = wire::encode(&Order::of(launch));
+        let greet = async {
+            self.tell(&file, Kind::Launch, &order)?;
+            self.expect(&file, Kind::Hello).await?;
+            self.tell(&file, Kind::Go, &[])?;
+            self.expect(&file, Kind::Ready).await
+        };
+        tokio::time::timeout(within, greet).await.unwrap_or_else(|_| {
+            Err(Reason::new(
+                ReasonCode::DeadlineMissed,
+                format!("{file}: its gateway was not made within {}", in_words(within)),
+            ))
+        })
+    }
+
+    fn tell(&self, file: &str, kind: Kind, payload: &[u8]) -> Result<(), Reason> {
+        self.connection.send(kind, 0, 0, payload).map_err(|error| {
+            Reason::new(ReasonCode::WorkerNotStarted, format!("{file}: the worker could not be told")).caused_by(error)
+        })
+    }
+
+    /// The next control frame, which must be of this kind.
+    async fn expect(&mut self, file: &str, kind: Kind) -> Result<(), Reason> {
+        match self.control.recv().await {
+            Some(frame) if frame.kind == kind => Ok(()),
+            Some(frame) if frame.kind == Kind::Refused => {
+                Err(wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
+                    Reason::new(ReasonCode::ProtocolBroken, format!("{file}: the worker's refusal cannot be read"))
+                        .caused_by(error)
+                }))
+            }
+            Some(frame) => Err(Reason::new(
+                ReasonCode::ProtocolBroken,
+                format!("{file}: the worker sent {:?} in place of {kind:?}", frame.kind),
+            )),
+            // The reader has ended.
+            None => Err(match tokio::time::timeout(AFTERMATH, self.process.ended()).await {
+                Ok(ended) => died(&format!("{file}: while the plugin was opened its worker"), ended),
+                Err(_) => broken(file, &ReadEnd::Closed),
+            }),
+        }
+    }
+
+    /// Waits for whatever ends the gateway first; leaves a process that is dead or is to be killed.
+    async fn watch(
+        &mut self,
+        subject: &str,
+        timing: GatewayTiming,
+        mut wishes: mpsc::UnboundedReceiver<Duration>,
+    ) -> Reason {
+        tokio::select! {
+            biased;
+            grace = wishes.recv() => self.close(subject, grace.unwrap_or(GRACE_AT_DROP), &mut wishes).await,
+            ended = self.process.ended() => died(&format!("{subject}: its worker"), ended),
+            end = &mut self.reader => match end {
+                // It may be dying: then the process says more.
+                Ok(ReadEnd::Closed) => match tokio::time::timeout(AFTERMATH, self.process.ended()).await {
+                    Ok(ended) => died(&format!("{subject}: its worker"), ended),
+                    Err(_) => broken(subject, &ReadEnd::Closed),
+                },
+                Ok(end) => broken(subject, &end),
+                Err(_) => broken(subject, &ReadEnd::Closed),
+            },
+            () = heartbeat(&self.connection, timing) => Reason::new(
+                ReasonCode::HeartbeatMissed,
+                format!(
+                    "{subject}: its gateway did not answer for {} and its worker was killed",
+                    in_words(timing.heartbeat_within)
+                ),
+            ),
+        }
+    }
+
+    /// Asks the worker to end and waits for it; a later wish may shorten the wait.
+    async fn close(&self, subject: &str, grace: Duration, wishes: &mut mpsc::UnboundedReceiver<Duration>) -> Reason {
+        let mut end = pin!(async {
+            self.connection.close_half().await;
+            self.process.ended().await
+        });
+        let mut until = Instant::now() + grace;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = &mut end => break Some(ended),
+                Some(shorter) = wishes.recv() => until = until.min(Instant::now() + shorter),
+                () = tokio::time::sleep_until(until) => break None,
+            }
+        };
+        match ended {
+            Some(Ended::Exited(0)) => Reason::new(ReasonCode::AsWanted, format!("{subject}: ended as wanted")),
+            Some(ended) => died(&format!("{subject}: when it was to end its worker"), ended),
+            None => Reason::new(
+                ReasonCode::KilledAtStop,
+                format!("{subject}: it did not end within {} and its worker was killed", in_words(grace)),
+            ),
+        }
+    }
+
+    /// Sees the process dead and reaped, takes what it still said, and fails what waits; gives the reason its cause.
+    async fn bury(&mut self, reason: Reason) -> Reason {
+        self.process.kill();
+        self.process.ended().await;
+        if !self.reader.is_finished() {
+            // Readings and answers that it wrote before its end; a child of its own may hold the channel open.
+            let _ = tokio::time::timeout(AFTERMATH, &mut self.reader).await;
+            self.reader.abort();
+        }
+        self.connection.fail_all(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
+        let drained = async {
+            while !self.output.is_finished() {
+                self.tasks.join_next().await;
+            }
+        };
+        let _ = tokio::time::timeout(AFTERMATH, drained).await;
+        self.tasks.abort_all();
+        let cause = match reason.code {
+            ReasonCode::AsWanted | ReasonCode::KilledAtStop => None,
+            _ => self.printed.text(),
+        };
+        match cause {
+            Some(cause) if reason.cause.is_none() => reason.caused_by(cause),
+            _ => reason,
+        }
+    }
+}
+
+/// Resolves when the gateway's thread has not answered in time.
+async fn heartbeat(connection: &Connection, timing: GatewayTiming) {
+    let ping = wire::encode(&());
+    loop {
+        tokio::time::sleep(timing.heartbeat_every).await;
+        let answer = connection.call(ops::PING.number, ping.clone(), timing.heartbeat_within).await;
+        // Any answer shows a thread that runs; a connection that is gone is for others to tell.
+        if answer.is_err_and(|error| error.code == ErrorCode::Deadline) {
+            return;
+        }
+    }
+}
+
+fn died(who: &str, ended: Ended) -> Reason {
+    let code = match ended {
+        Ended::Exited(_) => ReasonCode::WorkerExited,
+        Ended::Killed(_) => ReasonCode::WorkerKilled,
+    };
+    Reason::new(code, format!("{who} {ended}"))
+}
+
+fn broken(subject: &str, end: &ReadEnd) -> Reason {
+    let cause = std::error::Error::source(end).map_or_else(|| end.to_string(), |source| format!("{end}: {source}"));
+    Reason::new(ReasonCode::ProtocolBroken, format!("{subject}: its worker broke the connection and was killed"))
+        .caused_by(cause)
+}

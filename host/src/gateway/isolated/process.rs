@@ -1,0 +1,224 @@
+//! The worker as a process: spawned by the one thread that may, watched by its pidfd, always reaped.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+
+use parking_lot::RwLock;
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+
+use crate::gateway::{sys, worker};
+
+static PROGRAM: RwLock<Option<PathBuf>> = RwLock::new(None);
+
+/// Sets the program that workers run, for a process that is not the `gatehouse` binary itself (tests, benches).
+///
+/// Without it, the running program is executed again: the same file even after an update replaced it on disk.
+pub fn set_worker_program(path: impl Into<PathBuf>) {
+    *PROGRAM.write() = Some(path.into());
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Exited(i32),
+    Killed(i32),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "ended by itself with exit code {code}"),
+            Self::Killed(signal) => write!(f, "was killed by {}", sys::signal_name(*signal)),
+        }
+    }
+}
+
+/// What a worker is given at its birth.
+pub(super) struct Birth {
+    /// Becomes standard input: the one channel.
+    pub(super) channel: OwnedFd,
+    /// Becomes standard output and error.
+    pub(super) output: OwnedFd,
+    /// Shown in the process list.
+    pub(super) integration_id: String,
+    /// The only folder it may write to; its `TMPDIR`.
+    pub(super) data_dir: String,
+}
+
+/// A child that is killed and reaped when this is dropped, wherever that happens.
+pub(super) struct Process {
+    child: Child,
+    pidfd: AsyncFd<Arc<OwnedFd>>,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Process({})", self.child.pid)
+    }
+}
+
+impl Process {
+    /// Starts a worker. Needs a tokio runtime with I/O.
+    pub(super) async fn spawn(birth: Birth) -> io::Result<Self> {
+        let (answer, spawned) = oneshot::channel();
+        spawner().send((birth, answer)).map_err(|_| io::Error::other("the thread that starts workers has ended"))?;
+        let child = spawned.await.map_err(|_| io::Error::other("the thread that starts workers has ended"))??;
+        let pidfd = sys::watch(Arc::clone(&child.pidfd))?;
+        Ok(Self { child, pidfd })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.pid
+    }
+
+    /// Sends SIGKILL; nothing when it has ended.
+    pub(super) fn kill(&self) {
+        self.child.kill();
+    }
+
+    /// Resolves when the process has ended, and reaps it.
+    pub(super) async fn ended(&self) -> Ended {
+        loop {
+            if let Some(ended) = self.child.reap(WaitIdOptions::NOHANG) {
+                return ended;
+            }
+            match self.pidfd.readable().await {
+                // Cleared only if the process ends after this moment: the next look finds it otherwise.
+                Ok(mut ready) => {
+                    if self.child.reap(WaitIdOptions::NOHANG).is_none() {
+                        ready.clear_ready();
+                    }
+                }
+                // The runtime is shutting down: nobody waits for this answer.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// The child as the kernel knows it.
+struct Child {
+    pid: u32,
+    pidfd: Arc<OwnedFd>,
+    ended: OnceLock<Ended>,
+    is_reaped: AtomicBool,
+}
+
+impl Child {
+    fn kill(&self) {
+        if !self.is_reaped.load(Ordering::Acquire) {
+            // It may have ended this moment.
+            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        }
+    }
+
+    fn reap(&self, options: WaitIdOptions) -> Option<Ended> {
+        if let Some(ended) = self.ended.get() {
+            return Some(*ended);
+        }
+        let ended = match wait_for(&self.pidfd, options) {
+            Ok(None) => return None,
+            Ok(Some(ended)) => ended,
+            // Somebody else in this process reaped it: that it ended is all that is known.
+            Err(_) => Ended::Exited(-1),
+        };
+        self.is_reaped.store(true, Ordering::Release);
+        Some(*self.ended.get_or_init(|| ended))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.is_reaped.load(Ordering::Acquire) {
+            return;
+        }
+        self.kill();
+        let pidfd = Arc::clone(&self.pidfd);
+        // Reaping can take as long as the kernel needs to tear the process down; no caller of ours waits for that.
+        let reap = move || {
+            let _ = wait_for(&pidfd, WaitIdOptions::empty());
+        };
+        if std::thread::Builder::new().name("worker reaper".into()).spawn(reap).is_err() {
+            tracing::warn!(pid = self.pid, "a killed worker could not be reaped");
+        }
+    }
+}
+
+fn wait_for(pidfd: &OwnedFd, options: WaitIdOptions) -> rustix::io::Result<Option<Ended>> {
+    use std::os::fd::AsFd;
+    loop {
+        match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | options) {
+            Ok(status) => return Ok(status.as_ref().and_then(ended_of)),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn ended_of(status: &WaitIdStatus) -> Option<Ended> {
+    status.exit_status().map(Ended::Exited).or_else(|| status.terminating_signal().map(Ended::Killed))
+}
+
+type Request = (Birth, oneshot::Sender<io::Result<Child>>);
+
+/// The thread that spawns workers. It lives as long as the process, because the kernel sends the parent-death signal
+/// when the thread that spawned a child ends: a runtime's thread would take its workers along.
+fn spawner() -> &'static mpsc::Sender<Request> {
+    static SPAWNER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
+    SPAWNER.get_or_init(|| {
+        let (sender, requests) = mpsc::channel::<Request>();
+        let serve = move || {
+            for (birth, answer) in requests {
+                // Nobody waiting any more drops the child, which ends it.
+                let _ = answer.send(spawn(birth));
+            }
+        };
+        // When it cannot be made, the channel is closed, and every launch says so.
+        if let Err(error) = std::thread::Builder::new().name("worker spawner".into()).spawn(serve) {
+            tracing::error!(%error, "the thread that starts workers could not be made");
+        }
+        sender
+    })
+}
+
+fn spawn(birth: Birth) -> io::Result<Child> {
+    let program = PROGRAM.read().clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+    let error_output = birth.output.try_clone()?;
+    // Nothing here runs between fork and exec, so the standard library takes the quick way (vfork), which does not
+    // depend on how much memory the daemon has. What must be done early is the worker's own first work.
+    let child = Command::new(program)
+        .arg0("gatehouse")
+        .args([worker::ARGUMENT, "--parent", &std::process::id().to_string(), "--integration", &birth.integration_id])
+        .env_clear()
+        .env("TMPDIR", &birth.data_dir)
+        .current_dir("/")
+        // A group of its own: Ctrl-C at the daemon's terminal is the daemon's to handle.
+        .process_group(0)
+        .stdin(Stdio::from(birth.channel))
+        .stdout(Stdio::from(birth.output))
+        .stderr(Stdio::from(error_output))
+        .spawn()?;
+    let pid = child.id();
+    // Not reaped yet, so the number is still this child's.
+    let pidfd = sys::pid_of(pid).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    match pidfd {
+        Ok(pidfd) => {
+            Ok(Child { pid, pidfd: Arc::new(pidfd), ended: OnceLock::new(), is_reaped: AtomicBool::new(false) })
+        }
+        Err(error) => {
+            let mut child = child;
+            child.kill()?;
+            child.wait()?;
+            Err(error.into())
+        }
+    }
+}
