@@ -67,10 +67,14 @@ reason_codes! {
     NotElf = "not_elf", "Build the plugin as a Linux cdylib and copy the .so file.";
     /// An ELF file that ends before its tables do.
     Truncated = "truncated", "Copy the file again; the copy was cut short.";
+    /// An ELF file whose tables cannot be read.
+    DamagedFile = "damaged_file", "Build the plugin again and copy it again.";
     /// An ELF file that is not a shared library.
     NotALibrary = "not_a_library", "Set crate-type = [\"cdylib\"] and copy the library, not a program.";
     /// Built for another processor.
     OtherCpu = "other_cpu", "Build the plugin for this machine's processor.";
+    /// Built for another operating system or C library.
+    OtherSystem = "other_system", "Build the plugin for this system's target (rustc -vV shows it).";
     /// Needs CPU features that this processor lacks.
     CpuFeaturesMissing = "cpu_features_missing", "Build without target-cpu=native, or on this machine.";
     /// Needs a newer C library than the running one.
