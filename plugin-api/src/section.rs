@@ -65,9 +65,9 @@ impl Sink<'_> {
     const fn unsigned(&mut self, number: u64) {
         match number {
             0..=0x7f => self.raw(&[number as u8]),
-            0..=0xff => self.tagged(0xcc, number, 1),
-            0..=0xffff => self.tagged(0xcd, number, 2),
-            0..=0xffff_ffff => self.tagged(0xce, number, 4),
+            0x80..=0xff => self.tagged(0xcc, number, 1),
+            0x100..=0xffff => self.tagged(0xcd, number, 2),
+            0x1_0000..=0xffff_ffff => self.tagged(0xce, number, 4),
             _ => self.tagged(0xcf, number, 8),
         }
     }
@@ -76,9 +76,9 @@ impl Sink<'_> {
         match number {
             0.. => self.unsigned(number as u64),
             -32..0 => self.raw(&[number as u8]),
-            -0x80..0 => self.tagged(0xd0, number as u64, 1),
-            -0x8000..0 => self.tagged(0xd1, number as u64, 2),
-            -0x8000_0000..0 => self.tagged(0xd2, number as u64, 4),
+            -0x80..-32 => self.tagged(0xd0, number as u64, 1),
+            -0x8000..-0x80 => self.tagged(0xd1, number as u64, 2),
+            -0x8000_0000..-0x8000 => self.tagged(0xd2, number as u64, 4),
             _ => self.tagged(0xd3, number as u64, 8),
         }
     }
@@ -90,8 +90,8 @@ impl Sink<'_> {
     const fn text_header(&mut self, length: usize) {
         match length {
             0..32 => self.raw(&[0xa0 | length as u8]),
-            0..0x100 => self.tagged(0xd9, length as u64, 1),
-            0..0x1_0000 => self.tagged(0xda, length as u64, 2),
+            32..0x100 => self.tagged(0xd9, length as u64, 1),
+            0x100..0x1_0000 => self.tagged(0xda, length as u64, 2),
             _ => self.tagged(0xdb, length as u64, 4),
         }
     }
@@ -104,7 +104,7 @@ impl Sink<'_> {
     const fn list(&mut self, length: usize) {
         match length {
             0..16 => self.raw(&[0x90 | length as u8]),
-            0..0x1_0000 => self.tagged(0xdc, length as u64, 2),
+            16..0x1_0000 => self.tagged(0xdc, length as u64, 2),
             _ => self.tagged(0xdd, length as u64, 4),
         }
     }

@@ -20,6 +20,7 @@
 
 mod adapt;
 mod boundary;
+mod mismatch;
 mod open;
 
 pub use adapt::{CallSide, GatewayHandle, HostHandle, ReplyHandle, ReplySink, gateway_box, host_box, reply_box};
@@ -27,7 +28,8 @@ pub use boundary::{
     GatewayAbi, GatewayAbi_TO, GatewayBox, HostAbi, HostAbi_TO, HostBox, PluginModule, PluginModuleRef, ReplyAbi,
     ReplyAbi_TO, ReplyBox,
 };
-pub use open::{LayoutMismatch, Module, OpenError, init_module};
+pub use mismatch::LayoutMismatch;
+pub use open::{Module, OpenError, init_module};
 
 /// The epoch of this boundary: another number means another root module under another symbol.
 pub const ABI_EPOCH: u32 = 1;

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use abi_stable::StableAbi;
-use abi_stable::abi_stability::abi_checking::{AbiInstability, AbiInstabilityErrors, check_layout_compatibility};
+use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::library::{AbiHeaderRef, LibraryError};
 use abi_stable::std_types::{RResult, RVec};
 
+use crate::mismatch::{LayoutMismatch, in_short};
 use crate::{GatewayHandle, PluginModuleRef, adapt};
 
 /// A plugin's root module, layout checked.
@@ -35,19 +36,6 @@ impl Module {
             RResult::RErr(error) => Err(error.into_vec()),
         }
     }
-}
-
-/// How the layout of a type differs between the host and the plugin, in the fewest words that help.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayoutMismatch {
-    /// The type that differs, as the host names it.
-    pub type_name: String,
-    /// What differs, for example "number of fields".
-    pub what: String,
-    /// The host's value of what differs.
-    pub host: String,
-    /// The plugin's value of what differs.
-    pub plugin: String,
 }
 
 /// Why a library's root module was refused.
@@ -84,11 +72,7 @@ impl fmt::Display for OpenError {
             Self::Version { host, plugin } => {
                 write!(f, "the plugin was built for boundary {plugin} and this host speaks {host}; {REBUILD}")
             }
-            Self::Layout(m) => write!(
-                f,
-                "the type {} has another layout: {} is {} in the host and {} in the plugin; {REBUILD}",
-                m.type_name, m.what, m.host, m.plugin
-            ),
+            Self::Layout(mismatch) => write!(f, "{mismatch}; {REBUILD}"),
             Self::Constructor { message } => {
                 write!(f, "the plugin's module could not be made: {message}")
             }
@@ -119,7 +103,7 @@ pub unsafe fn init_module(header: *const ()) -> Result<Module, OpenError> {
         Err(LibraryError::AbiInstability(text)) => {
             let found = header.layout().map(|plugin| check_layout_compatibility(PluginModuleRef::LAYOUT, plugin));
             Err(OpenError::Layout(match found {
-                Some(Err(errors)) => shorten(&errors),
+                Some(Err(errors)) => in_short(&errors),
                 _ => LayoutMismatch {
                     type_name: "PluginModule".into(),
                     what: "layout".into(),
@@ -154,37 +138,5 @@ fn translate(error: LibraryError) -> OpenError {
             plugin: found.to_string(),
         }),
         other => OpenError::Header { found: other.to_string() },
-    }
-}
-
-/// The deepest, hence most telling, of the differences that the checker found.
-fn shorten(errors: &AbiInstabilityErrors) -> LayoutMismatch {
-    let deepest = errors.errors.iter().max_by_key(|e| e.stack_trace.len());
-    let type_name = deepest.and_then(|e| e.stack_trace.last()).map_or_else(
-        || errors.interface.name().to_owned(),
-        |at| format!("{:?}", at.expected).lines().next().unwrap_or_default().to_owned(),
-    );
-    let (what, host, plugin) = deepest
-        .and_then(|e| e.errs.first())
-        .map_or_else(|| ("layout".to_owned(), "as published".to_owned(), "different".to_owned()), describe);
-    LayoutMismatch { type_name, what, host, plugin }
-}
-
-fn describe(difference: &AbiInstability) -> (String, String, String) {
-    macro_rules! pair {
-        ($what:literal, $values:expr) => {
-            ($what.to_owned(), format!("{:?}", $values.expected), format!("{:?}", $values.found))
-        };
-    }
-    match difference {
-        AbiInstability::FieldCountMismatch(v) => pair!("the number of fields", v),
-        AbiInstability::Size(v) => pair!("the size in bytes", v),
-        AbiInstability::Alignment(v) => pair!("the alignment in bytes", v),
-        AbiInstability::ReprAttr(v) => pair!("the repr attribute", v),
-        other => {
-            let text = format!("{other:?}");
-            let name = text.split(['(', ' ', '{']).next().unwrap_or("layout").to_owned();
-            (name, "as published".to_owned(), "different".to_owned())
-        }
     }
 }

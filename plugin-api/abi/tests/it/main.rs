@@ -1,0 +1,3 @@
+//! The boundary from outside: its layout, as published.
+
+mod layout;
