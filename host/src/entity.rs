@@ -1,16 +1,31 @@
 //! What is in the house: entities with their states, live values, readings on their way to the history.
 
-use std::sync::Arc;
+pub mod bounds;
+mod difference;
+mod names;
+mod readings;
+mod registry;
+mod stream;
+mod sync;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use gatehouse_plugin_api::error::CallError;
 use gatehouse_plugin_api::ids::{EntityAddress, EntityName, IntegrationId, StateAddress};
 use gatehouse_plugin_api::message::{EmitOutcome, EntityDeclaration, Reading, SyncOutcome};
 use gatehouse_plugin_api::value::Value;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(crate) use self::names::name_key;
+use self::registry::Registry;
+use self::stream::Hub;
+pub use self::stream::Subscription;
+use self::sync::Wish;
 use crate::clock::Clock;
-use crate::store::{Store, StoreError};
+use crate::store::{ReadingQueue, Store, StoreError};
 
 /// Whether an entity's upstream still has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -42,8 +57,8 @@ pub struct Entity {
 /// The last value of a state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveState {
-    /// The state's address.
-    pub address: StateAddress,
+    /// The state's address; shared, because every reading carries it.
+    pub address: Arc<StateAddress>,
     /// The value.
     pub value: Value,
     /// When the value became what it is, in milliseconds since 1970 UTC.
@@ -78,11 +93,28 @@ pub struct ReadingLimits {
 pub struct House(Arc<HouseParts>);
 
 #[derive(Debug)]
-struct HouseParts {}
+struct HouseParts {
+    store: Store,
+    clock: Clock,
+    queue: ReadingQueue,
+    core: Mutex<Core>,
+    /// One declaration at a time per integration.
+    gates: Mutex<HashMap<IntegrationId, Arc<tokio::sync::Mutex<()>>>>,
+}
 
-/// A stream of what subscribers see.
+/// What changes with every reading, under one lock: the order of the readings is the order of taking it.
 #[derive(Debug)]
-pub struct Subscription {}
+struct Core {
+    registry: Registry,
+    hub: Hub,
+    sequence: u64,
+}
+
+impl HouseParts {
+    fn gate(&self, integration: &IntegrationId) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(self.gates.lock().entry(integration.clone()).or_default())
+    }
+}
 
 /// One thing a subscriber sees.
 #[derive(Debug, Clone)]
@@ -100,34 +132,54 @@ pub enum StateEvent {
     Lagged,
 }
 
-#[expect(unused_variables, clippy::unused_async, reason = "being built")]
 impl House {
     /// Loads entities and last values and starts the pipeline.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn open(store: Store, clock: Clock, limits: ReadingLimits) -> Result<Self, StoreError> {
-        todo!("entity room")
+        let mut registry = Registry::default();
+        for row in store.entity_list().await? {
+            registry.put(row);
+        }
+        let hub = Hub::new(new_boot(), limits.subscriber_rows);
+        let core = Mutex::new(Core { registry, hub, sequence: 0 });
+        Ok(Self(Arc::new_cyclic(|weak: &Weak<HouseParts>| {
+            let weak = weak.clone();
+            let on_commit = move |sequence| {
+                if let Some(parts) = weak.upgrade() {
+                    parts.core.lock().hub.committed(sequence);
+                }
+            };
+            let queue = store.readings(limits.queue_rows, Arc::new(on_commit));
+            HouseParts { store, clock, queue, core, gates: Mutex::default() }
+        })))
+    }
+
+    /// Ends every subscription after what is queued; readings go on.
+    pub fn close_subscriptions(&self) {
+        self.0.core.lock().hub.close();
     }
 
     /// Adds or updates these entities and no others (`declare`), persisted when it resolves.
     ///
     /// # Errors
-    /// `invalid_request` when two names are equal lower-cased, or a declaration is out of bounds.
+    /// `invalid_request` when two names are equal lower-cased, or a declaration is out of bounds; `transient` when the
+    /// database cannot be written.
     pub async fn declare(
         &self,
         integration: &IntegrationId,
         entities: Vec<EntityDeclaration>,
     ) -> Result<SyncOutcome, CallError> {
-        todo!("entity room")
+        sync::apply(&self.0, integration, Wish::Declare(entities)).await
     }
 
     /// Detaches these entities.
     ///
     /// # Errors
-    /// `not_found` names the first that is not there.
+    /// `not_found` names the first that is not there; `transient` when the database cannot be written.
     pub async fn remove(&self, integration: &IntegrationId, entities: Vec<EntityName>) -> Result<(), CallError> {
-        todo!("entity room")
+        sync::apply(&self.0, integration, Wish::Remove(entities)).await.map(|_| ())
     }
 
     /// Applies a complete snapshot: detaches what it does not list.
@@ -139,7 +191,7 @@ impl House {
         integration: &IntegrationId,
         entities: Vec<EntityDeclaration>,
     ) -> Result<SyncOutcome, CallError> {
-        todo!("entity room")
+        sync::apply(&self.0, integration, Wish::Synchronize(entities)).await
     }
 
     /// Detaches all entities of an integration that is switched off: touched ones stay, untouched ones are hidden.
@@ -147,19 +199,24 @@ impl House {
     /// # Errors
     /// When the database cannot be written.
     pub async fn detach_all(&self, integration: &IntegrationId) -> Result<(), StoreError> {
-        todo!("entity room")
+        sync::detach_all(&self.0, integration).await
     }
 
     /// Deletes entities and readings of an integration in batches; `progress` gets the rows deleted so far.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the database cannot be written; calling it again goes on.
     pub async fn delete_all(
         &self,
         integration: &IntegrationId,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), StoreError> {
-        todo!("entity room")
+        let gate = self.0.gate(integration);
+        let _alone = gate.lock().await;
+        // First, so that no reading comes for a row that is being deleted; then those on their way.
+        self.0.core.lock().registry.forget(integration);
+        self.0.queue.committed().await?;
+        self.0.store.entities_delete(integration, progress).await
     }
 
     /// Gives an entity a person's own name, or with `None` the plugin's again; persisted when it resolves. `false` when
@@ -168,65 +225,90 @@ impl House {
     /// # Errors
     /// When the database cannot be written.
     pub async fn label_set(&self, address: &EntityAddress, label: Option<String>) -> Result<bool, StoreError> {
-        todo!("entity room")
+        let gate = self.0.gate(&address.integration);
+        let _alone = gate.lock().await;
+        let id = self.0.core.lock().registry.find(address).map(|known| known.id);
+        let Some(id) = id else { return Ok(false) };
+        self.0.store.entity_label(id, label.clone()).await?;
+        self.0.core.lock().registry.label(address, label);
+        Ok(true)
     }
 
-    /// The resume token of a committed sequence number, `boot:sequence`: what [`House::subscribe`] takes.
-    pub fn resume_token(&self, sequence: u64) -> String {
-        todo!("entity room")
-    }
-
-    /// Every entity, sorted by address.
+    /// Every entity, detached and hidden ones included, sorted by address.
     pub fn entities(&self) -> Vec<Arc<Entity>> {
-        todo!("entity room")
+        let mut entities = self.0.core.lock().registry.entities();
+        entities.sort_unstable_by(|a, b| a.address.cmp(&b.address));
+        entities
     }
 
     /// One entity.
     pub fn entity(&self, address: &EntityAddress) -> Option<Arc<Entity>> {
-        todo!("entity room")
+        self.0.core.lock().registry.find(address).map(|known| Arc::clone(&known.entity))
     }
 
-    /// Every live value, sorted by address.
+    /// Every live value of attached entities, sorted by address.
     pub fn live_states(&self) -> Vec<Arc<LiveState>> {
-        todo!("entity room")
+        let mut live = self.0.core.lock().registry.live();
+        live.sort_unstable_by(|a, b| a.address.cmp(&b.address));
+        live
     }
 
-    /// One live value.
+    /// The last value of one state, that of a detached entity too.
     pub fn live_state(&self, address: &StateAddress) -> Option<Arc<LiveState>> {
-        todo!("entity room")
+        let core = self.0.core.lock();
+        core.registry.find(&address.entity)?.slot(address.state.as_str())?.live.clone()
     }
 
     /// Takes readings: bounds check, sequence number, live value, subscribers, queue. Resolves when queued.
     pub async fn emit(&self, integration: &IntegrationId, readings: Vec<Reading>) -> EmitOutcome {
-        todo!("entity room")
+        readings::emit(&self.0, integration, readings).await
     }
 
     /// As `emit`, resolves after the commit.
     ///
     /// # Errors
-    /// When the commit failed.
+    /// `transient` when the commit failed.
     pub async fn emit_durable(
         &self,
         integration: &IntegrationId,
         readings: Vec<Reading>,
     ) -> Result<EmitOutcome, CallError> {
-        todo!("entity room")
+        let outcome = self.emit(integration, readings).await;
+        self.flush().await?;
+        Ok(outcome)
     }
 
     /// Resolves when everything queued before is committed.
     ///
     /// # Errors
-    /// When the commit failed.
+    /// `transient` when the commit failed.
     pub async fn flush(&self) -> Result<(), CallError> {
-        todo!("entity room")
+        self.0.queue.committed().await.map_err(|error| sync::store_failed(&error))
     }
 
-    /// Subscribes; with an unknown token the stream begins with `Reset` and the full state.
+    /// How many readings of an integration were refused since the daemon started.
+    pub fn refused(&self, integration: &IntegrationId) -> u64 {
+        self.0.core.lock().registry.room(integration).map_or(0, |room| room.refused)
+    }
+
+    /// The resume token of a committed sequence number, `boot:sequence`: what [`House::subscribe`] takes.
+    pub fn resume_token(&self, sequence: u64) -> String {
+        self.0.core.lock().hub.token(sequence)
+    }
+
+    /// Subscribes. With a token of this boot that is recent enough the stream goes on behind it; without one, or with
+    /// an unknown one, it begins with `Reset` and the full state.
     pub fn subscribe(&self, resume: Option<&str>) -> Subscription {
-        todo!("entity room")
+        let mut core = self.0.core.lock();
+        let Core { registry, hub, sequence } = &mut *core;
+        hub.subscribe(resume, *sequence, || {
+            let mut live = registry.live();
+            live.sort_unstable_by(|a, b| a.address.cmp(&b.address));
+            live
+        })
     }
 
-    /// The history of a state, oldest first, at most `limit` rows (the newest ones).
+    /// The history of a state, oldest first, at most `limit` rows (the newest ones); empty for an unknown state.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -237,14 +319,24 @@ impl House {
         until_ms: i64,
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
-        todo!("entity room")
+        let id = {
+            let core = self.0.core.lock();
+            core.registry.find(&address.entity).and_then(|known| known.slot(address.state.as_str())).map(|slot| slot.id)
+        };
+        match id {
+            Some(id) => self.0.store.readings_of(id, since_ms, until_ms, limit).await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 
-#[expect(clippy::unused_async, reason = "being built")]
-impl Subscription {
-    /// The next event; `None` after `Lagged` or when the house is closed.
-    pub async fn next(&mut self) -> Option<StateEvent> {
-        todo!("entity room")
+/// A name for this run of the daemon that no other run has.
+fn new_boot() -> String {
+    let mut bytes = [0_u8; 8];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Without a source of random numbers two runs still begin at different times.
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+        bytes.copy_from_slice(&nanos.to_le_bytes()[..8]);
     }
+    hex::encode(bytes)
 }

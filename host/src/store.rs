@@ -2,6 +2,7 @@
 //!
 //! One Rust module per table group; each adds typed methods to [`Store`].
 
+mod entities;
 mod error;
 mod history;
 mod integrations;
@@ -34,6 +35,7 @@ use self::seal::Seal;
 use self::writer::{Message, Work, Writer};
 use crate::gateway::Hosting;
 
+pub(crate) use self::entities::{EntityChange, EntityRow};
 pub use self::error::StoreError;
 pub(crate) use self::queue::{Effect, ReadingQueue, ReadingRow};
 

@@ -56,7 +56,7 @@ struct Inner {
     limit: usize,
     oldest: Option<Instant>,
     waiters: Vec<Waiter>,
-    /// 0: the writer was told nothing; 1: that there are rows; 2: that they are due.
+    /// What the writer was told since it took rows. 0: nothing; 1: there are some; 2: many; 3: somebody waits.
     told: u8,
     pushed: u64,
     committed: u64,
@@ -113,7 +113,9 @@ impl Pending {
         }
         let count = most.max(1).min(inner.rows.len());
         let rows = inner.rows.drain(..count).collect();
-        inner.oldest = (!inner.rows.is_empty()).then(Instant::now);
+        if inner.rows.is_empty() {
+            inner.oldest = None;
+        }
         Some(Batch(rows))
     }
 
@@ -314,7 +316,7 @@ impl ReadingQueue {
             let (reply, receiver) = oneshot::channel();
             let sequence = inner.pushed;
             inner.waiters.push(Waiter { sequence, reply });
-            self.tell(inner, 2);
+            self.tell(inner, 3);
             receiver
         };
         match receiver.await {

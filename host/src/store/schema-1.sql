@@ -57,7 +57,6 @@ CREATE TABLE entities (
     attachment     TEXT NOT NULL,
     created_at_ms  INTEGER NOT NULL,
     person_label   TEXT,
-    touched        INTEGER NOT NULL DEFAULT 0,
     UNIQUE (integration_id, name_key)
 ) STRICT;
 
