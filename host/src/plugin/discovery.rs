@@ -6,7 +6,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 
-pub(super) use folder::{Listing, Stamp, is_candidate_name, list};
+pub(super) use folder::{Listing, list};
 pub(super) use rest::{Finding, Resting};
 pub(super) use watch::FolderWatch;
 
