@@ -55,23 +55,40 @@ impl Fixture {
 
     /// Builds the library; `name` is the crate's, with underscores.
     pub(crate) fn build(&self, name: &str) -> PathBuf {
-        // The same versions as the workspace's, which are the ones on this disk.
-        let lock = self.crate_root.join("Cargo.lock");
-        if !lock.exists() {
-            write_changed(&lock, &read(&checkout().join("Cargo.lock")));
-        }
-        let target = fixtures().join("build");
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--offline", "--quiet", "--features", self.features]).current_dir(&self.crate_root);
-        cargo.arg("--target-dir").arg(&target);
+        let mut cargo = self.cargo("build");
         if self.release {
             cargo.arg("--release");
         }
         let output = cargo.output().expect("cargo starts");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} does not build:\n{errors}", self.root.display());
-        target.join(if self.release { "release" } else { "debug" }).join(format!("lib{name}.so"))
+        build_folder().join(if self.release { "release" } else { "debug" }).join(format!("lib{name}.so"))
     }
+
+    /// Checks a program that must not compile; what the compiler said.
+    pub(crate) fn check_fails(&self, program: &str) -> String {
+        let output = self.cargo("check").args(["--bin", program]).output().expect("cargo starts");
+        assert!(!output.status.success(), "{program} compiles");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn cargo(&self, command: &str) -> Command {
+        // The same versions as the workspace's, which are the ones on this disk. Cargo drops what it does not need, so
+        // the copies differ and only their age tells whether the workspace's has changed since.
+        let (lock, shared) = (self.crate_root.join("Cargo.lock"), checkout().join("Cargo.lock"));
+        let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        if written(&lock) < written(&shared) {
+            write_changed(&lock, &read(&shared));
+        }
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args([command, "--offline", "--quiet", "--features", self.features]).current_dir(&self.crate_root);
+        cargo.arg("--target-dir").arg(build_folder());
+        cargo
+    }
+}
+
+fn build_folder() -> PathBuf {
+    fixtures().join("build")
 }
 
 fn sdk() -> PathBuf {

@@ -1,6 +1,7 @@
 //! The SDK as an author sees it: one binary, one module a subject.
 
 mod boundary;
+mod compile_fail;
 mod fixture;
 mod minimal;
 mod section;
