@@ -1,1 +1,163 @@
 //! The daemon: configuration to build to run to drain.
+//!
+//! Built from the ground up (home, lock, database, house, catalog, socket, integrations, application) and drained from
+//! the top down: the socket first, so that nobody asks for what is ending, the database last.
+
+mod retention;
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::server::{BindError, Server};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, Durability};
+use crate::entity::{House, ReadingLimits};
+use crate::home::{Home, HomeError, LockError};
+use crate::integration::{Ground, Integrations, OperationError};
+use crate::log::{HostLog, LogError};
+use crate::plugin::catalog::Catalog;
+use crate::store::{CommitPolicy, Store, StoreError};
+
+/// How long requests may go on once the daemon stops.
+const REQUESTS_GRACE: Duration = Duration::from_secs(2);
+/// What draining may take beyond the integrations' own bound.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The home cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Another daemon has the home.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The log cannot be set up.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The integrations cannot be loaded.
+    #[error(transparent)]
+    Integrations(#[from] OperationError),
+    /// The control socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Signals cannot be received.
+    #[error("the signals that stop the daemon cannot be received")]
+    Signals(#[source] io::Error),
+}
+
+/// Where everything is, once the daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// The daemon's process id.
+    pub pid: u32,
+    /// The home.
+    pub home: Home,
+    /// The control socket.
+    pub socket: PathBuf,
+}
+
+/// Serves `home` until SIGTERM or SIGINT, then drains; a second signal ends at once. Calls `on_ready` once, when the
+/// socket answers. Needs a multi-threaded tokio runtime and a process without a log.
+///
+/// # Errors
+/// See [`ServeError`]; nothing is left behind but the home's folders.
+pub async fn run(config: Config, home: Home, on_ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
+    let log = HostLog::install(&config.log)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let mut signalled = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let stop = CancellationToken::new();
+    let hurry = CancellationToken::new();
+    let watching = tokio::spawn({
+        let (stop, hurry) = (stop.clone(), hurry.clone());
+        async move {
+            signalled().await;
+            stop.cancel();
+            signalled().await;
+            hurry.cancel();
+        }
+    });
+    let served = run_until(config, home, log, stop, hurry.cancelled(), on_ready).await;
+    watching.abort();
+    served
+}
+
+/// As [`run`], in a process that has its log, until `stop` is cancelled; draining is given up when `hurry` resolves.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn run_until(
+    config: Config,
+    home: Home,
+    log: HostLog,
+    stop: CancellationToken,
+    hurry: impl Future<Output = ()>,
+    on_ready: impl FnOnce(&Ready),
+) -> Result<(), ServeError> {
+    home.create()?;
+    let lock = home.lock()?;
+    let socket = home.place_socket()?;
+    let ground = build_ground(config, home.clone()).await?;
+    let server = Server::bind(&socket)?;
+    let integrations = Integrations::open(ground.clone()).await?;
+    let app = App::new(ground.clone(), integrations.clone(), log, socket.clone());
+    let serving = tokio::spawn(server.serve(app, stop.clone(), REQUESTS_GRACE));
+    let expiring = tokio::spawn(retention::run(ground.clone()));
+    tracing::info!(home = %home.root().display(), socket = %socket.display(), "serving");
+    on_ready(&Ready { pid: std::process::id(), home, socket });
+
+    stop.cancelled().await;
+    tracing::info!("stopping");
+    expiring.abort();
+    let bound = REQUESTS_GRACE + Duration::from_millis(ground.config.integrations.stop_within_ms) + DRAIN_MARGIN;
+    let drain = async {
+        // A panic while draining is logged by its task; the rest is drained all the same.
+        let _ = serving.await;
+        integrations.shut_down().await;
+        if let Err(error) = ground.house.flush().await {
+            tracing::error!(%error, "the last readings could not be written");
+        }
+        ground.store.close().await;
+    };
+    tokio::select! {
+        () = drain => tracing::info!("stopped"),
+        () = tokio::time::sleep(bound) => tracing::error!("stopped without waiting any longer: something did not end"),
+        () = hurry => tracing::warn!("stopped at once, as asked twice"),
+    }
+    drop(lock);
+    Ok(())
+}
+
+async fn build_ground(config: Config, home: Home) -> Result<Ground, ServeError> {
+    let clock = Clock::system();
+    let history = &config.history;
+    let commits = CommitPolicy {
+        every: Duration::from_millis(history.commit_every_ms),
+        rows: history.commit_rows,
+        full_durability: history.durability == Durability::Full,
+    };
+    let limits = ReadingLimits { queue_rows: history.queue_rows, subscriber_rows: history.subscriber_rows };
+    let (database, key_file) = (home.database(), home.key_file());
+    let store = tokio::task::spawn_blocking(move || Store::open(&database, &key_file, commits))
+        .await
+        .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
+    let house = House::open(store.clone(), clock.clone(), limits).await?;
+    let catalog = Catalog::open(&home, &config.plugins, store.clone(), clock.clone()).await?;
+    Ok(Ground { home, config: Arc::new(config), store, house, catalog, clock })
+}

@@ -1,0 +1,67 @@
+//! Who may do what: the kernel says who connects, the route table says what a route needs.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
+
+use super::errors::ApiError;
+
+/// What a route needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Permission {
+    /// To look.
+    Read,
+    /// To change something.
+    Control,
+}
+
+impl Permission {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// Who a connection belongs to; every request carries it.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// What they may do at most; `None`: nothing.
+    pub(super) may: Option<Permission>,
+    /// Cancelled when the daemon drains: streams end.
+    pub(super) draining: CancellationToken,
+}
+
+/// What a process that connects over the socket may do: the daemon's own user and root everything, others nothing.
+/// The socket's mode says the same; this holds when somebody widened it.
+pub(super) fn permission_of(peer_uid: u32) -> Option<Permission> {
+    (peer_uid == 0 || peer_uid == rustix::process::geteuid().as_raw()).then_some(Permission::Control)
+}
+
+/// Lets a request through to a route that needs `needed`, or refuses it.
+pub(super) async fn check(State(needed): State<Permission>, request: Request, next: Next) -> Response {
+    let may = request.extensions().get::<Caller>().and_then(|caller| caller.may);
+    if may.is_some_and(|may| may >= needed) {
+        next.run(request).await
+    } else {
+        ApiError::forbidden(format!(
+            "this needs the permission to {}: run it as the user that runs the daemon, or as root",
+            needed.word()
+        ))
+        .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_daemons_user_and_root_may() {
+        assert_eq!(permission_of(0), Some(Permission::Control));
+        assert_eq!(permission_of(rustix::process::geteuid().as_raw()), Some(Permission::Control));
+        assert_eq!(permission_of(4_000_000_000), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! One handler a route: decode, call the application, encode.
+
+pub(super) mod entity;
+pub(super) mod feed;
+pub(super) mod flow;
+pub(super) mod integration;
+pub(super) mod manage;
+pub(super) mod plugin;
+pub(super) mod state;
+pub(super) mod status;
+
+use axum::Json;
+
+use super::errors::ApiError;
+
+/// What most handlers answer.
+type Answer<T> = Result<Json<T>, ApiError>;

@@ -1,0 +1,53 @@
+//! Integrations: looked at, paused, resumed, set.
+
+use axum::Json;
+use axum::extract::State;
+use gatehouse_plugin_api::ids::IntegrationId;
+
+use super::Answer;
+use crate::api::extract::{Given, Named};
+use crate::api::types::{AttributesPatch, Integration, Problem};
+use crate::app::App;
+
+/// Every integration.
+#[utoipa::path(get, path = "/v1/integrations", tag = "integrations",
+    responses((status = 200, body = Vec<Integration>), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_list(State(app): State<App>) -> Json<Vec<Integration>> {
+    Json(app.integration_list())
+}
+
+/// One integration.
+#[utoipa::path(get, path = "/v1/integrations/{id}", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")),
+    responses((status = 200, body = Integration), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_get(State(app): State<App>, Named(id): Named<IntegrationId>) -> Answer<Integration> {
+    Ok(Json(app.integration_get(&id)?))
+}
+
+/// Pauses an integration; answers when it is paused.
+#[utoipa::path(post, path = "/v1/integrations/{id}/pause", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")),
+    responses((status = 200, body = Integration), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_pause(State(app): State<App>, Named(id): Named<IntegrationId>) -> Answer<Integration> {
+    Ok(Json(app.integration_pause(&id).await?))
+}
+
+/// Resumes an integration; answers when it runs, or when it is known why not.
+#[utoipa::path(post, path = "/v1/integrations/{id}/resume", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")),
+    responses((status = 200, body = Integration), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_resume(State(app): State<App>, Named(id): Named<IntegrationId>) -> Answer<Integration> {
+    Ok(Json(app.integration_resume(&id).await?))
+}
+
+/// Changes settings; those not named stay as they are.
+#[utoipa::path(patch, path = "/v1/integrations/{id}/attributes", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")), request_body = AttributesPatch,
+    responses((status = 200, body = Integration), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_set(
+    State(app): State<App>,
+    Named(id): Named<IntegrationId>,
+    Given(patch): Given<AttributesPatch>,
+) -> Answer<Integration> {
+    Ok(Json(app.integration_set(&id, patch).await?))
+}

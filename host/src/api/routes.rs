@@ -1,0 +1,78 @@
+//! The one table of routes: method, path, permission, handler.
+
+use axum::Router;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::auth::Permission::{self, Control, Read};
+use super::handlers::{entity, feed, flow, integration, manage, plugin, state, status};
+use super::{auth, errors};
+use crate::app::App;
+
+/// One route.
+pub(super) struct Route {
+    /// The method.
+    pub(super) method: Method,
+    /// The path, with its names in braces.
+    pub(super) path: &'static str,
+    /// What the caller must be permitted.
+    pub(super) permission: Permission,
+    /// What answers.
+    pub(super) handler: fn(MethodFilter) -> MethodRouter<App>,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $permission:ident $handler:path;)*) => {
+        &[$(Route {
+            method: Method::$method,
+            path: $path,
+            permission: $permission,
+            handler: |method| on(method, $handler),
+        }),*]
+    };
+}
+
+/// Every route there is.
+pub(super) const ROUTES: &[Route] = routes! {
+    GET    "/v1/status"                              Read    status::status_get;
+    GET    "/v1/openapi.json"                        Read    status::openapi_get;
+    GET    "/v1/plugins"                             Read    plugin::plugin_list;
+    GET    "/v1/plugins/{name}"                      Read    plugin::plugin_get;
+    GET    "/v1/integrations"                        Read    integration::integration_list;
+    GET    "/v1/integrations/{id}"                   Read    integration::integration_get;
+    POST   "/v1/integrations/{id}/pause"             Control integration::integration_pause;
+    POST   "/v1/integrations/{id}/resume"            Control integration::integration_resume;
+    PATCH  "/v1/integrations/{id}/attributes"        Control integration::integration_set;
+    GET    "/v1/integrations/{id}/manage"            Control manage::manage_get;
+    POST   "/v1/integrations/{id}/manage"            Control manage::manage_post;
+    POST   "/v1/flows"                               Control flow::flow_begin;
+    GET    "/v1/flows/{id}"                          Control flow::flow_get;
+    DELETE "/v1/flows/{id}"                          Control flow::flow_abort;
+    POST   "/v1/flows/{id}/steps/{step_id}"          Control flow::flow_answer;
+    GET    "/v1/entities"                            Read    entity::entity_list;
+    GET    "/v1/entities/{address}"                  Read    entity::entity_get;
+    PATCH  "/v1/entities/{address}"                  Control entity::entity_name;
+    GET    "/v1/states"                              Read    state::state_list;
+    GET    "/v1/states/{address}"                    Read    state::state_get;
+    POST   "/v1/states/{address}/control"            Control state::state_control;
+    GET    "/v1/states/{address}/history"            Read    state::state_history;
+    GET    "/v1/log"                                 Read    feed::log_get;
+    GET    "/v1/events"                              Read    feed::feed_open;
+};
+
+/// The table with its handlers, permissions checked, panics caught.
+pub(super) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let method = MethodFilter::try_from(route.method.clone()).expect("the table names common methods only");
+        let checked = (route.handler)(method).layer(from_fn_with_state(route.permission, auth::check));
+        router = router.route(route.path, checked);
+    }
+    router
+        .method_not_allowed_fallback(errors::wrong_method)
+        .fallback(errors::unknown_route)
+        .layer(CatchPanicLayer::custom(errors::panicked))
+        .with_state(app)
+}
