@@ -239,7 +239,7 @@ mod tests {
 
     fn reading(sequence: u64) -> LiveState {
         LiveState {
-            address: "hass:light \"a\"/on".parse().expect("valid"),
+            address: Arc::new("hass:light \"a\"/on".parse().expect("valid")),
             value: Value::Number(21.5),
             changed_at_ms: 1,
             last_seen_ms: 2,
@@ -252,7 +252,7 @@ mod tests {
         let state = reading(3);
         let json = serde_json::to_string(&ReadingText::from(&state)).expect("json");
         let event: ReadingEvent = serde_json::from_str(&json).expect("the contract's type");
-        assert_eq!((event.address, event.value, event.sequence), (state.address, state.value, 3));
+        assert_eq!((event.address, event.value, event.sequence), ((*state.address).clone(), state.value, 3));
     }
 
     #[test]
