@@ -251,14 +251,20 @@ impl Life {
             Input::Wanted(desired) => self.wanted(desired, effects),
             Input::PluginHere { new } => {
                 self.presence = Presence::Here;
+                self.note = None;
                 self.plugin_here(new, effects);
+                self.refresh(at);
             }
             Input::PluginGone(reason) => {
                 self.presence = Presence::Missing(reason);
+                self.note = None;
                 self.stop_or_settle(effects);
             }
             Input::PluginRefused(reason) => self.plugin_refused(reason, effects),
-            Input::Probed(Ok(())) if self.holds_gateway() => self.stop(Then::Switch, effects),
+            Input::Probed(Ok(())) if self.holds_gateway() => {
+                self.note = None;
+                self.stop(Then::Switch, effects);
+            }
             Input::Probed(Ok(())) => self.plugin_here(true, effects),
             Input::Probed(Err(reason)) => self.note_on_generation(went_back("its new version does not start", &reason)),
             Input::Started if self.actual == Actual::Starting => {
@@ -493,7 +499,6 @@ impl Life {
         self.told = None;
         self.trouble = None;
         self.polled_well = false;
-        self.note = None;
         (self.actual, self.reason) = match (self.desired, &self.presence) {
             (Desired::Off, _) => (Actual::Off, deactivated()),
             (_, Presence::Missing(reason)) => (Actual::Missing, reason.clone()),

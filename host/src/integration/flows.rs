@@ -1,0 +1,234 @@
+//! Flows: who has one open, which step waits, how answers reach it, when it is given up.
+//!
+//! The host owns a flow. It keeps the answers and checks them field by field before a plugin sees them; the plugin
+//! may lose everything and is told again. A new integration exists only once its flow is done: until then its id is
+//! reserved, its worker serves the flow alone and what it stores is kept aside.
+//!
+//! A deactivation flow of a plugin's own comes before the host's question what to keep, not in its place: what is
+//! deleted is the host's to say.
+
+mod activation;
+mod deactivation;
+mod flow;
+mod own;
+mod target;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use gatehouse_plugin_api::ids::IntegrationId;
+use parking_lot::Mutex;
+
+use self::flow::{Flow, Turn};
+use super::OperationError;
+use super::flow_view::{FlowBegin, FlowInput, FlowState, FlowView};
+use super::registry::Registry;
+
+/// The flows that are open, and those that ended a while ago.
+#[derive(Debug, Default)]
+pub(super) struct Flows(Mutex<HashMap<String, Arc<Slot>>>);
+
+#[derive(Debug)]
+struct Slot {
+    view: Mutex<FlowView>,
+    /// `None` once it ended.
+    flow: tokio::sync::Mutex<Option<Flow>>,
+}
+
+impl Slot {
+    fn is_open(&self) -> bool {
+        matches!(self.view.lock().state, FlowState::Step { .. })
+    }
+
+    /// Shows what a turn led to; an ended flow lets go of its worker.
+    async fn show(&self, flow: &mut Option<Flow>, turn: Turn, expires_at_ms: i64) -> FlowView {
+        let state = match turn {
+            Turn::Show { step, defaults } => FlowState::Step { step, defaults },
+            Turn::Done(info_message) => FlowState::Done { info_message },
+            Turn::Abort { code, message } => FlowState::Aborted { code, message },
+        };
+        if !matches!(state, FlowState::Step { .. })
+            && let Some(mut ended) = flow.take()
+        {
+            ended.close().await;
+        }
+        let mut view = self.view.lock();
+        view.state = state;
+        view.expires_at_ms = expires_at_ms;
+        view.clone()
+    }
+}
+
+impl Flows {
+    /// A flow as it is now.
+    pub(super) fn view(&self, flow_id: &str) -> Result<FlowView, OperationError> {
+        self.slot(flow_id).map(|slot| slot.view.lock().clone())
+    }
+
+    /// Gives all flows up, for the daemon's end.
+    pub(super) async fn close(&self) {
+        let slots: Vec<_> = self.0.lock().drain().map(|(_, slot)| slot).collect();
+        futures_util::future::join_all(slots.iter().map(|slot| end(slot))).await;
+    }
+
+    fn slot(&self, flow_id: &str) -> Result<Arc<Slot>, OperationError> {
+        self.0.lock().get(flow_id).cloned().ok_or_else(|| OperationError::NotFound {
+            what: format!("the flow {flow_id:?}"),
+            hint: ": it ended or expired, begin a new one".to_owned(),
+        })
+    }
+
+    /// Takes the place of a new flow; one integration has at most one that is open.
+    fn reserve(&self, slot: &Arc<Slot>) -> Result<(), OperationError> {
+        let (flow_id, integration) = {
+            let view = slot.view.lock();
+            (view.flow_id.clone(), view.integration.clone())
+        };
+        let mut slots = self.0.lock();
+        let other = slots.values().find(|other| other.is_open() && other.view.lock().integration == integration);
+        if let Some(other) = other {
+            let other_id = other.view.lock().flow_id.clone();
+            return Err(OperationError::Conflict(format!(
+                "{integration} has the flow {other_id} open: answer it, abort it, or wait until it expires"
+            )));
+        }
+        slots.insert(flow_id, Arc::clone(slot));
+        Ok(())
+    }
+
+    fn forget(&self, flow_id: &str) -> Option<Arc<Slot>> {
+        self.0.lock().remove(flow_id)
+    }
+}
+
+async fn end(slot: &Slot) {
+    if let Some(mut flow) = slot.flow.lock().await.take() {
+        flow.close().await;
+    }
+}
+
+/// Opens a flow and shows its first step.
+pub(super) async fn begin(registry: &Arc<Registry>, begin: FlowBegin) -> Result<FlowView, OperationError> {
+    let target = target::find(registry, &begin)?;
+    let flow_id = new_id()?;
+    let expires_at_ms = expiry(registry);
+    let view = FlowView {
+        flow_id: flow_id.clone(),
+        kind: begin.kind,
+        integration_type: target.integration_type.clone(),
+        integration: target.id.clone(),
+        state: FlowState::Step { step: flow::opening(), defaults: super::attributes::offered(&[], None) },
+        expires_at_ms,
+    };
+    let flow = Flow::new(Arc::clone(registry), flow_id.clone(), begin.kind, target);
+    let slot = Arc::new(Slot { view: Mutex::new(view), flow: tokio::sync::Mutex::new(Some(flow)) });
+    registry.flows().reserve(&slot)?;
+    tokio::spawn(expire(Arc::downgrade(registry), flow_id));
+    let registry = Arc::clone(registry);
+    in_a_task(async move {
+        let mut flow = slot.flow.lock().await;
+        let turn = match flow.as_mut() {
+            Some(flow) => flow.first().await,
+            None => Turn::Abort { code: "aborted".to_owned(), message: "the flow was given up".to_owned() },
+        };
+        Ok(slot.show(&mut flow, turn, expiry(&registry)).await)
+    })
+    .await
+}
+
+/// Answers a step and shows the next.
+pub(super) async fn answer(
+    registry: &Arc<Registry>,
+    flow_id: &str,
+    step_id: &str,
+    input: FlowInput,
+) -> Result<FlowView, OperationError> {
+    let slot = registry.flows().slot(flow_id)?;
+    let (registry, step_id) = (Arc::clone(registry), step_id.to_owned());
+    in_a_task(async move {
+        let Ok(mut flow) = slot.flow.try_lock() else {
+            return Err(OperationError::Conflict("another answer to this flow is being worked on".to_owned()));
+        };
+        let Some(open) = flow.as_mut() else {
+            return Err(OperationError::Conflict("the flow has ended: begin a new one".to_owned()));
+        };
+        let shown = open.shown().step_id.clone();
+        if shown != step_id {
+            return Err(OperationError::Conflict(format!(
+                "the step {step_id:?} is not shown any more: answer {shown:?}"
+            )));
+        }
+        let turn = open.answer(input).await?;
+        Ok(slot.show(&mut flow, turn, expiry(&registry)).await)
+    })
+    .await
+}
+
+/// Gives a flow up.
+pub(super) async fn abort(registry: &Arc<Registry>, flow_id: &str) -> Result<(), OperationError> {
+    let slot = registry.flows().slot(flow_id)?;
+    let flow_id = flow_id.to_owned();
+    let registry = Arc::clone(registry);
+    in_a_task(async move {
+        let flow = slot.flow.lock().await;
+        if flow.as_ref().is_some_and(Flow::works) {
+            return Err(OperationError::Conflict("what is being deleted cannot be kept any more".to_owned()));
+        }
+        drop(flow);
+        registry.flows().forget(&flow_id);
+        end(&slot).await;
+        Ok(())
+    })
+    .await
+}
+
+/// Runs to its end even when whoever asked goes away: a half-made integration helps nobody.
+async fn in_a_task<T: Send + 'static>(
+    work: impl Future<Output = Result<T, OperationError>> + Send + 'static,
+) -> Result<T, OperationError> {
+    let task = tokio::spawn(work);
+    task.await.unwrap_or_else(|_| Err(OperationError::Unavailable("the flow failed and is given up".to_owned())))
+}
+
+/// Forgets a flow once nobody has answered it for long enough.
+async fn expire(registry: Weak<Registry>, flow_id: String) {
+    loop {
+        let Some((clock, slot)) = registry.upgrade().and_then(|registry| {
+            let slot = registry.flows().slot(&flow_id).ok()?;
+            Some((registry.base().clock.clone(), slot))
+        }) else {
+            return;
+        };
+        let left_ms = slot.view.lock().expires_at_ms.saturating_sub(clock.now_ms());
+        drop(slot);
+        if left_ms > 0 {
+            clock.sleep(Duration::from_millis(left_ms.unsigned_abs())).await;
+            continue;
+        }
+        let slot = registry.upgrade().and_then(|registry| registry.flows().forget(&flow_id));
+        if let Some(slot) = slot {
+            tracing::debug!(flow = flow_id, "a flow expired");
+            end(&slot).await;
+        }
+        return;
+    }
+}
+
+fn expiry(registry: &Registry) -> i64 {
+    let base = registry.base();
+    let wait = i64::try_from(base.config.integrations.flow_expires_ms).unwrap_or(i64::MAX);
+    base.clock.now_ms().saturating_add(wait)
+}
+
+fn new_id() -> Result<String, OperationError> {
+    let mut bytes = [0_u8; 12];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| OperationError::Unavailable(format!("the system has no randomness to give: {error}")))?;
+    Ok(hex::encode(bytes))
+}
+
+/// The id that an integration gets, for sentences.
+fn quoted(id: &IntegrationId) -> String {
+    format!("{:?}", id.as_str())
+}

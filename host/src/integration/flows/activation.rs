@@ -1,0 +1,193 @@
+//! How an activation ends: validated, tested, saved, started; and the default flow that leads there.
+
+use gatehouse_plugin_api::attribute::{AttributeValues, FieldErrors};
+use gatehouse_plugin_api::error::ErrorCode;
+use gatehouse_plugin_api::flow::{FlowDone, FlowStep, StepKind};
+use gatehouse_plugin_api::manifest::Manifest;
+use gatehouse_plugin_api::message::{Attributes, Connection, ConnectionResult};
+use gatehouse_plugin_api::ops;
+
+use super::flow::{Flow, Turn};
+use super::target::taken;
+use crate::integration::OperationError;
+use crate::integration::attributes::{self, BASE, Given};
+use crate::integration::supervisor::{Activation, Input, Running, fields_of, validate};
+use crate::integration::view::{Actual, IntegrationView};
+use crate::store::{Desired, IntegrationRow};
+
+/// The step of the default flow that asks for settings.
+const SETTINGS: &str = "settings";
+/// The step of the default flow where there is nothing to set.
+const CONFIRM: &str = "confirm";
+
+impl Flow {
+    /// The default flow's only step: a form from the specs, or a confirmation where there are none.
+    pub(super) fn settings_step(&self, errors: FieldErrors) -> Turn {
+        let fields = self.specs().to_vec();
+        let defaults = attributes::offered(&fields, Some(&self.settings()));
+        let manifest = self.target.plugin.as_ref().map(|plugin| plugin.manifest());
+        let verb = if self.target.existing.is_some() { "Set up" } else { "Activate" };
+        let title = format!("{verb} {}", manifest.map_or(self.target.id.as_str(), |manifest| manifest.label.as_str()));
+        let mut description = manifest.map(what_it_does).unwrap_or_default();
+        let (step_id, kind) = if fields.is_empty() {
+            // A confirmation has no place for errors but its text.
+            if !errors.is_empty() {
+                description = format!("It did not work: {}\n\n{description}", attributes::sentence(&errors));
+            }
+            (CONFIRM, StepKind::Confirm)
+        } else {
+            (SETTINGS, StepKind::Form { fields, errors })
+        };
+        let step = FlowStep { step_id: step_id.to_owned(), title, description, kind };
+        Turn::Show { step, defaults }
+    }
+
+    /// The default flow's end.
+    ///
+    /// # Errors
+    /// What is wrong with which field.
+    pub(super) async fn finish_default(&mut self, values: AttributeValues) -> Result<Turn, FieldErrors> {
+        self.finish(FlowDone { attributes: values, ..FlowDone::default() }).await
+    }
+
+    /// Validates, tests, saves and starts.
+    ///
+    /// # Errors
+    /// What is wrong with which field; nothing is saved then.
+    pub(super) async fn finish(&mut self, done: FlowDone) -> Result<Turn, FieldErrors> {
+        let attributes = attributes::complete(self.specs(), &done.attributes, Given::Nothing)?;
+        let running = match self.gateway().await {
+            Ok(running) => running,
+            Err(abort) => return Ok(abort),
+        };
+        let wrong = validate(&running.gateway, &attributes).await.unwrap_or_else(|error| fields_of(&error));
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        if let Some(other) = self.other_with(done.unique_id.as_deref()) {
+            return Ok(Turn::Abort {
+                code: "already_configured".to_owned(),
+                message: format!("this upstream is already configured as {other}"),
+            });
+        }
+        test_connection(&running, &attributes).await?;
+        drop(running);
+        match self.save_and_start(FlowDone { attributes, ..done }).await {
+            Ok(turn) => Ok(turn),
+            Err(error) => Ok(Turn::Abort { code: "not_saved".to_owned(), message: error.to_string() }),
+        }
+    }
+
+    /// Another integration of the type with this upstream's identity.
+    fn other_with(&self, unique_id: Option<&str>) -> Option<String> {
+        let unique_id = unique_id?;
+        let others = self.registry.list();
+        let mut same_type = others
+            .iter()
+            .filter(|view| view.integration_type == self.target.integration_type && view.id != self.target.id);
+        let other = same_type.find(|view| {
+            self.registry.get(&view.id).and_then(|other| other.unique_id()).as_deref() == Some(unique_id)
+        })?;
+        Some(other.id.to_string())
+    }
+
+    async fn save_and_start(&mut self, done: FlowDone) -> Result<Turn, OperationError> {
+        let base = std::sync::Arc::clone(self.registry.base());
+        let label = self.target.plugin.as_ref().map_or("", |plugin| plugin.manifest().label.as_str());
+        let id = self.target.id.clone();
+        let title = match (done.title.is_empty(), id.as_str() == self.target.integration_type.as_str()) {
+            (false, _) => done.title,
+            (true, true) => label.to_owned(),
+            (true, false) => format!("{label} ({id})"),
+        };
+        let info_message =
+            if done.info_message.is_empty() { format!("{title} is activated.") } else { done.info_message };
+        // The flow's worker ends before the integration's own begins: never two of one integration.
+        let overlay = self.exchange.take_overlay(&base).await;
+        let view = if let Some(existing) = self.target.existing.clone() {
+            for ((space, key), value) in overlay {
+                base.store.kv_set(&id, space, &key, value).await?;
+            }
+            let activation = Activation {
+                attributes: done.attributes,
+                title,
+                unique_id: done.unique_id,
+                info_message: info_message.clone(),
+            };
+            existing.ask(|reply| Input::Activate(Box::new(activation), reply)).await?
+        } else {
+            if self.registry.get(&id).is_some() {
+                return Err(taken(&id, "an integration got it meanwhile"));
+            }
+            let row = IntegrationRow {
+                id: id.clone(),
+                integration_type: self.target.integration_type.clone(),
+                title,
+                desired: Desired::On,
+                hosting: base.hosting(&id),
+                unique_id: done.unique_id,
+                info_message: info_message.clone(),
+                created_at_ms: base.clock.now_ms(),
+                attributes: done.attributes,
+                last_good_sha256: None,
+            };
+            base.store.integration_save(row.clone()).await?;
+            for ((space, key), value) in overlay {
+                base.store.kv_set(&id, space, &key, value).await?;
+            }
+            let supervised = self.registry.supervise(row);
+            supervised.ask(|reply| Input::Want(Desired::On, reply)).await?
+        };
+        Ok(Turn::Done(end_sentence(info_message, &view)))
+    }
+}
+
+/// The sentence at the end; when it does not run yet, that too.
+fn end_sentence(info_message: String, view: &IntegrationView) -> String {
+    if matches!(view.actual, Actual::Running | Actual::Degraded) {
+        return info_message;
+    }
+    let advice = if view.advice.is_empty() { String::new() } else { format!(" {}", view.advice) };
+    format!("{info_message} It does not run yet ({}): {}.{advice}", view.actual.word(), view.reason)
+}
+
+async fn test_connection(running: &Running, attributes: &AttributeValues) -> Result<(), FieldErrors> {
+    let request = Attributes { attributes: attributes.clone() };
+    let result = match running.gateway.call::<_, ConnectionResult>(&ops::TEST_CONNECTION, &request).await {
+        Ok(result) => result,
+        Err(error) if error.code == ErrorCode::Unsupported => return Ok(()),
+        Err(error) => return Err(fields_of(&error)),
+    };
+    let what = match result.outcome {
+        Connection::Ok => return Ok(()),
+        Connection::CannotConnect => "it cannot be reached",
+        Connection::BadCredentials => "it refused the credentials",
+        Connection::WrongVersion => "it has a version that the plugin does not speak",
+        Connection::Other => "the connection could not be tested",
+    };
+    let sentence = if result.message.is_empty() { what.to_owned() } else { format!("{what}: {}", result.message) };
+    Err(FieldErrors::from([(BASE.to_owned(), sentence)]))
+}
+
+/// What a plugin does and needs, in plain words.
+fn what_it_does(manifest: &Manifest) -> String {
+    let mut words = manifest.description.clone();
+    if let Some(interval_ms) = manifest.poll_interval_ms.filter(|ms| *ms > 0) {
+        let interval = gatehouse_plugin_api::duration::format_ms(interval_ms);
+        push_line(&mut words, &format!("It looks for new values every {interval}."));
+    }
+    let needs: Vec<String> = manifest.capabilities.iter().map(|need| format!("- {}", need.sentence())).collect();
+    if needs.is_empty() {
+        push_line(&mut words, "It needs nothing else from this machine.");
+    } else {
+        push_line(&mut words, &format!("It will be allowed to:\n{}", needs.join("\n")));
+    }
+    words
+}
+
+fn push_line(words: &mut String, line: &str) {
+    if !words.is_empty() {
+        words.push_str("\n\n");
+    }
+    words.push_str(line);
+}

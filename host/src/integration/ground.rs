@@ -1,0 +1,250 @@
+//! What the integrations are built on, with two seams: where plugins come from, and how a gateway is launched.
+//!
+//! In the daemon both lead to the catalog and to [`gateway::launch`]; tests bring scripts of their own. What uses a
+//! staged copy holds a [`Lease`] on it, and the last one to let go tells the catalog.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
+use gatehouse_plugin_api::message::Instance;
+use gatehouse_plugin_api::ops;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, broadcast};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::entity::House;
+use crate::gateway::{self, Gateway, HostCalls, Hosting, Launch};
+use crate::home::Home;
+use crate::plugin::catalog::Catalog;
+use crate::plugin::{Decision, PluginChange, Staged};
+use crate::reason::{Reason, ReasonCode};
+use crate::store::Store;
+
+/// What the integrations are built on.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The home.
+    pub home: Home,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The database.
+    pub store: Store,
+    /// Entities and readings.
+    pub house: House,
+    /// The usable plugins.
+    pub catalog: Catalog,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What provides a type.
+#[derive(Debug, Clone)]
+pub(super) enum PluginNow {
+    /// This generation.
+    Here(Staged),
+    /// Nothing: the file is not there.
+    Missing(Reason),
+    /// Nothing: the file was refused.
+    Refused(Reason),
+}
+
+/// Where plugins come from.
+#[async_trait]
+pub(super) trait Plugins: Send + Sync + fmt::Debug {
+    /// What provides a type now.
+    fn plugin_now(&self, integration_type: &IntegrationType) -> PluginNow;
+    /// Every usable type.
+    fn types(&self) -> Vec<IntegrationType>;
+    /// Changes from now on.
+    fn subscribe(&self) -> broadcast::Receiver<PluginChange>;
+    /// Keeps a verdict made here.
+    async fn report(&self, plugin: &Staged, reason: Reason);
+    /// A generation's staged copy is not used here any more.
+    async fn release(&self, sha256: &str);
+}
+
+#[async_trait]
+impl Plugins for Catalog {
+    fn plugin_now(&self, integration_type: &IntegrationType) -> PluginNow {
+        if let Some(plugin) = self.plugin(integration_type) {
+            return PluginNow::Here(plugin);
+        }
+        match self.verdict(integration_type.as_str()) {
+            Some(verdict) if verdict.decision == Decision::Refused => absence(integration_type, verdict.reason.clone()),
+            _ => absence(integration_type, Reason::new(ReasonCode::FileGone, "no file provides it")),
+        }
+    }
+
+    fn types(&self) -> Vec<IntegrationType> {
+        let verdicts = self.verdicts();
+        let accepted = verdicts.iter().filter(|verdict| verdict.decision == Decision::Accepted);
+        accepted.filter_map(|verdict| verdict.manifest.as_ref().map(|manifest| manifest.id.clone())).collect()
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<PluginChange> {
+        Catalog::subscribe(self)
+    }
+
+    async fn report(&self, plugin: &Staged, reason: Reason) {
+        Catalog::report(self, plugin, reason).await;
+    }
+
+    async fn release(&self, sha256: &str) {
+        Catalog::release(self, sha256).await;
+    }
+}
+
+/// Why a type has no plugin: its file is gone, or another reason that refused it.
+pub(super) fn absence(integration_type: &IntegrationType, reason: Reason) -> PluginNow {
+    if reason.code == ReasonCode::FileGone {
+        PluginNow::Missing(Reason::new(
+            ReasonCode::PluginMissing,
+            format!("the plugin file of {integration_type} is not in the plugins folder"),
+        ))
+    } else {
+        PluginNow::Refused(Reason {
+            code: ReasonCode::PluginIncompatible,
+            sentence: format!("the plugin file of {integration_type} was refused: {}", reason.sentence),
+            cause: reason.cause,
+        })
+    }
+}
+
+/// How a gateway is launched.
+#[async_trait]
+pub(super) trait Launcher: Send + Sync + fmt::Debug {
+    /// Opens, checks and constructs.
+    async fn launch(&self, launch: Launch, host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason>;
+}
+
+/// The gateways of the daemon.
+#[derive(Debug)]
+pub(super) struct RealLauncher;
+
+#[async_trait]
+impl Launcher for RealLauncher {
+    async fn launch(&self, launch: Launch, host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason> {
+        gateway::launch(launch, host).await
+    }
+}
+
+/// The ground as this room sees it.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) home: Home,
+    pub(super) config: Arc<Config>,
+    pub(super) store: Store,
+    pub(super) house: House,
+    pub(super) clock: Clock,
+    pub(super) plugins: Arc<dyn Plugins>,
+    pub(super) launcher: Arc<dyn Launcher>,
+    /// How many start at once.
+    pub(super) starts: Semaphore,
+    leases: Mutex<HashMap<String, Weak<Leased>>>,
+}
+
+impl Base {
+    pub(super) fn new(ground: Ground) -> Arc<Self> {
+        let catalog = Arc::new(ground.catalog.clone());
+        Self::with(
+            ground.home,
+            ground.config,
+            (ground.store, ground.house),
+            ground.clock,
+            catalog,
+            Arc::new(RealLauncher),
+        )
+    }
+
+    pub(super) fn with(
+        home: Home,
+        config: Arc<Config>,
+        (store, house): (Store, House),
+        clock: Clock,
+        plugins: Arc<dyn Plugins>,
+        launcher: Arc<dyn Launcher>,
+    ) -> Arc<Self> {
+        let starts = Semaphore::new(config.integrations.start_parallel.clamp(1, Semaphore::MAX_PERMITS));
+        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts, leases: Mutex::default() })
+    }
+
+    /// The right to use a generation's staged copy.
+    pub(super) fn lease(&self, plugin: &Staged) -> Lease {
+        let mut leases = self.leases.lock();
+        if let Some(there) = leases.get(plugin.sha256()).and_then(Weak::upgrade) {
+            return Lease(there);
+        }
+        leases.retain(|_, lease| lease.strong_count() > 0);
+        let new = Arc::new(Leased { plugin: plugin.clone(), plugins: Arc::clone(&self.plugins) });
+        leases.insert(plugin.sha256().to_owned(), Arc::downgrade(&new));
+        Lease(new)
+    }
+
+    /// How an integration is run, by the configuration.
+    pub(super) fn hosting(&self, id: &IntegrationId) -> Hosting {
+        self.config.integration.get(id.as_str()).and_then(|one| one.hosting).unwrap_or_default()
+    }
+
+    /// What to launch for an integration. Makes its data folder (mode 0700).
+    pub(super) fn launch_of(&self, id: &IntegrationId, plugin: &Lease, hosting: Hosting) -> Result<Launch, Reason> {
+        let data_dir = self.home.data_dir(id);
+        make_private_dir(&data_dir).map_err(|error| {
+            Reason::new(ReasonCode::StartFailed, format!("the folder {} cannot be made", data_dir.display()))
+                .caused_by(error)
+        })?;
+        let one = self.config.integration.get(id.as_str());
+        let log_filter = one.and_then(|one| one.log.clone()).unwrap_or_else(|| self.config.log.plugin_filter.clone());
+        let host_ops = ops::TABLE.iter().filter(|op| op.side() == ops::Side::Host).map(|op| op.number).collect();
+        Ok(Launch {
+            plugin: Staged::clone(plugin),
+            instance: Instance {
+                integration_id: id.clone(),
+                host_api_version: ops::API_VERSION.to_owned(),
+                host_ops,
+                data_dir: data_dir.to_string_lossy().into_owned(),
+                log_filter,
+            },
+            hosting,
+            timing: self.config.integrations.gateway_timing(),
+        })
+    }
+}
+
+fn make_private_dir(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // One that was there before may have been opened to others.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
+/// The right to use a generation's staged copy. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Lease(Arc<Leased>);
+
+#[derive(Debug)]
+struct Leased {
+    plugin: Staged,
+    plugins: Arc<dyn Plugins>,
+}
+
+impl Deref for Lease {
+    type Target = Staged;
+    fn deref(&self) -> &Staged {
+        &self.0.plugin
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        // Without a runtime the daemon is ending: the catalog clears up at its next start.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (plugins, sha256) = (Arc::clone(&self.plugins), self.plugin.sha256().to_owned());
+            runtime.spawn(async move { plugins.release(&sha256).await });
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The two lanes of one generation: its calls, worked off in the order in which they came.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::message::{
+    Declare, Emit, EmitOutcome, EntityDeclaration, Key, KeyBlob, Keys, MaybeBlob, Remove, SyncOutcome,
+};
+use gatehouse_plugin_api::ops::{self, Op};
+use gatehouse_plugin_api::wire;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Access, Parts, Told};
+use crate::gateway::HostReply;
+use crate::store::{KvSpace, StoreError};
+
+/// The largest value of a key-value store, in bytes.
+const VALUE_BYTES: usize = 1024 * 1024;
+/// The longest key, in bytes.
+const KEY_BYTES: usize = 255;
+/// The most entities in one snapshot.
+const SNAPSHOT_ENTITIES: usize = 100_000;
+
+/// What a lane works off.
+pub(super) enum Job {
+    /// One call.
+    Call { op: &'static Op, request: Vec<u8>, reply: HostReply, waits: Waits },
+    /// Tell when everything before is done.
+    Mark(oneshot::Sender<()>),
+}
+
+/// The bytes of one waiting call, counted while it waits.
+pub(super) struct Waits {
+    total: Arc<AtomicUsize>,
+    bytes: usize,
+    before: usize,
+}
+
+impl Waits {
+    pub(super) fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Self {
+        let before = total.fetch_add(bytes, Ordering::Relaxed);
+        Self { total: Arc::clone(total), bytes, before }
+    }
+
+    /// The bytes that waited when this call came.
+    pub(super) fn before(&self) -> usize {
+        self.before
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Whether an operation goes to the key-value stores.
+pub(super) fn is_for_store(op: &Op) -> bool {
+    (ops::KV_GET.number..=ops::SECRET_DELETE.number).contains(&op.number)
+}
+
+/// Works off entities and readings until the generation's side is dropped.
+pub(super) fn run_house(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
+    tokio::spawn(async move {
+        let mut snapshot = None;
+        while let Some(job) = jobs.recv().await {
+            match job {
+                Job::Mark(done) => drop(done.send(())),
+                Job::Call { op, request, reply, waits } => {
+                    let Some(parts) = parts.upgrade() else { return };
+                    if matches!(parts.access, Access::Provisional(_)) {
+                        let message = format!("{} is not possible before the integration is activated", op.name);
+                        reply.complete::<()>(&Err(CallError::new(ErrorCode::Refused, message)));
+                    } else {
+                        house_call(&parts, op, &request, reply, &mut snapshot).await;
+                    }
+                    drop(waits);
+                }
+            }
+        }
+    });
+}
+
+async fn house_call(
+    parts: &Arc<Parts>,
+    op: &Op,
+    request: &[u8],
+    reply: HostReply,
+    snapshot: &mut Option<Vec<EntityDeclaration>>,
+) {
+    let (house, id) = (&parts.base.house, &parts.id);
+    match *op {
+        ops::EMIT => reply.complete(&emit(parts, request).await),
+        ops::EMIT_DURABLE => {
+            let outcome = emit(parts, request).await;
+            // Queued in order; the wait for the commit holds up nothing behind it.
+            answer_after_flush(parts, outcome, reply);
+        }
+        ops::FLUSH => answer_after_flush(parts, Ok(()), reply),
+        ops::DECLARE => {
+            let done = match wire::decode::<Declare>(request) {
+                Ok(declare) => house.declare(id, declare.entities).await.map(drop),
+                Err(error) => Err(error),
+            };
+            reply.complete(&done);
+        }
+        ops::REMOVE => {
+            let done = match wire::decode::<Remove>(request) {
+                Ok(remove) => house.remove(id, remove.entities).await,
+                Err(error) => Err(error),
+            };
+            reply.complete(&done);
+        }
+        ops::SYNC_BEGIN => {
+            *snapshot = Some(Vec::new());
+            reply.complete(&Ok(()));
+        }
+        ops::SYNC_CHUNK => reply.complete(&add_chunk(snapshot, request)),
+        ops::SYNC_END => {
+            let done: Result<SyncOutcome, _> = match snapshot.take() {
+                Some(entities) => house.synchronize(id, entities).await,
+                None => Err(out_of_order("sync_end")),
+            };
+            reply.complete(&done);
+        }
+        _ => {
+            let message = format!("this host does not perform {}", op.name);
+            reply.complete::<()>(&Err(CallError::new(ErrorCode::Unsupported, message)));
+        }
+    }
+}
+
+async fn emit(parts: &Parts, request: &[u8]) -> Result<EmitOutcome, CallError> {
+    let emit: Emit = wire::decode(request)?;
+    let readings = emit.readings.len();
+    let outcome = parts.base.house.emit(&parts.id, emit.readings).await;
+    if (outcome.refused as usize) < readings {
+        parts.tell(Told::Reading);
+    }
+    Ok(outcome)
+}
+
+fn answer_after_flush<T: serde::Serialize + Send + 'static>(
+    parts: &Arc<Parts>,
+    outcome: Result<T, CallError>,
+    reply: HostReply,
+) {
+    let house = parts.base.house.clone();
+    tokio::spawn(async move {
+        let outcome = match outcome {
+            Ok(outcome) => house.flush().await.map(|()| outcome),
+            Err(error) => Err(error),
+        };
+        reply.complete(&outcome);
+    });
+}
+
+fn out_of_order(name: &str) -> CallError {
+    CallError::new(ErrorCode::InvalidRequest, format!("{name} came without sync_begin before it"))
+}
+
+fn add_chunk(snapshot: &mut Option<Vec<EntityDeclaration>>, request: &[u8]) -> Result<(), CallError> {
+    let entities = snapshot.as_mut().ok_or_else(|| out_of_order("sync_chunk"))?;
+    let chunk: Declare = wire::decode(request)?;
+    if entities.len() + chunk.entities.len() > SNAPSHOT_ENTITIES {
+        *snapshot = None;
+        let message = format!("the snapshot has more than {SNAPSHOT_ENTITIES} entities and is given up");
+        return Err(CallError::new(ErrorCode::Refused, message));
+    }
+    entities.extend(chunk.entities);
+    Ok(())
+}
+
+/// Works off the key-value stores until the generation's side is dropped.
+pub(super) fn run_store(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
+    tokio::spawn(async move {
+        while let Some(job) = jobs.recv().await {
+            match job {
+                Job::Mark(done) => drop(done.send(())),
+                Job::Call { op, request, reply, waits } => {
+                    let Some(parts) = parts.upgrade() else { return };
+                    store_call(&parts, op, &request, reply).await;
+                    drop(waits);
+                }
+            }
+        }
+    });
+}
+
+async fn store_call(parts: &Parts, op: &Op, request: &[u8], reply: HostReply) {
+    let space = if op.number >= ops::SECRET_GET.number { KvSpace::Secrets } else { KvSpace::Data };
+    match *op {
+        ops::KV_GET | ops::SECRET_GET => reply.complete(&get(parts, space, request).await),
+        ops::KV_SET | ops::SECRET_SET => {
+            let done = match wire::decode::<KeyBlob>(request) {
+                Ok(KeyBlob { key, bytes }) => set(parts, space, key, Some(bytes)).await,
+                Err(error) => Err(error),
+            };
+            reply.complete(&done);
+        }
+        ops::KV_DELETE | ops::SECRET_DELETE => {
+            let done = match wire::decode::<Key>(request) {
+                Ok(Key { key }) => set(parts, space, key, None).await,
+                Err(error) => Err(error),
+            };
+            reply.complete(&done);
+        }
+        _ => reply.complete(&keys(parts, space, request).await),
+    }
+}
+
+async fn get(parts: &Parts, space: KvSpace, request: &[u8]) -> Result<MaybeBlob, CallError> {
+    let Key { key } = wire::decode(request)?;
+    let written = match &parts.access {
+        Access::Provisional(overlay) => overlay.lock().get(&(space, key.clone())).cloned(),
+        Access::Full(_) => None,
+    };
+    let bytes = match written {
+        Some(written) => written,
+        None => parts.base.store.kv_get(&parts.id, space, &key).await.map_err(store_failed)?,
+    };
+    Ok(MaybeBlob { bytes })
+}
+
+async fn set(parts: &Parts, space: KvSpace, key: String, value: Option<Vec<u8>>) -> Result<(), CallError> {
+    let refused = |message| Err(CallError::new(ErrorCode::Refused, message));
+    if key.is_empty() || key.len() > KEY_BYTES {
+        return refused(format!("the key has {} bytes: from 1 to {KEY_BYTES} are possible", key.len()));
+    }
+    if let Some(bytes) = value.as_ref().map(Vec::len)
+        && bytes > VALUE_BYTES
+    {
+        return refused(format!("the value of {key:?} has {bytes} bytes: at most {VALUE_BYTES} are possible"));
+    }
+    match &parts.access {
+        Access::Provisional(overlay) => {
+            overlay.lock().insert((space, key), value);
+            Ok(())
+        }
+        Access::Full(_) => parts.base.store.kv_set(&parts.id, space, &key, value).await.map_err(store_failed),
+    }
+}
+
+async fn keys(parts: &Parts, space: KvSpace, request: &[u8]) -> Result<Keys, CallError> {
+    let Key { key: prefix } = wire::decode(request)?;
+    let stored = parts.base.store.kv_keys(&parts.id, space, &prefix).await.map_err(store_failed)?;
+    let mut keys: HashSet<String> = stored.into_iter().collect();
+    if let Access::Provisional(overlay) = &parts.access {
+        for ((_, key), value) in overlay.lock().iter().filter(|((at, key), _)| *at == space && key.starts_with(&prefix))
+        {
+            if value.is_some() {
+                keys.insert(key.clone());
+            } else {
+                keys.remove(key);
+            }
+        }
+    }
+    let mut keys: Vec<String> = keys.into_iter().collect();
+    keys.sort_unstable();
+    Ok(Keys { keys })
+}
+
+/// The plugin learns that it failed, not how the host's database is made.
+#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
+fn store_failed(error: StoreError) -> CallError {
+    tracing::error!(%error, "a plugin's key-value store could not be used");
+    CallError::new(ErrorCode::Transient, "the host's database could not be used: try again later")
+}

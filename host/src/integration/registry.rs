@@ -1,0 +1,192 @@
+//! Every integration by id, and the task that brings the catalog's changes to their supervisors.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use gatehouse_plugin_api::attribute::AttributeValues;
+use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
+use parking_lot::RwLock;
+use tokio::sync::broadcast;
+
+use super::OperationError;
+use super::attributes::{self, Given};
+use super::flows::Flows;
+use super::ground::{Base, PluginNow, absence};
+use super::supervisor::{Input, Supervised, Unfit, fields_of, try_out, validate};
+use super::view::{IntegrationView, LifecycleEvent};
+use crate::plugin::PluginChange;
+use crate::store::{Desired, IntegrationRow};
+
+/// Events that a slow listener may be behind.
+const EVENTS: usize = 1_024;
+
+/// All integrations.
+#[derive(Debug)]
+pub(super) struct Registry {
+    base: Arc<Base>,
+    supervised: RwLock<BTreeMap<IntegrationId, Supervised>>,
+    events: broadcast::Sender<LifecycleEvent>,
+    flows: Flows,
+}
+
+impl Registry {
+    /// Loads every integration and begins to supervise.
+    pub(super) async fn open(base: Arc<Base>) -> Result<Arc<Self>, OperationError> {
+        // Listened to before the first look, so that no change falls between the two.
+        let changes = base.plugins.subscribe();
+        let rows = base.store.integration_list().await?;
+        let registry = Arc::new(Self {
+            base,
+            supervised: RwLock::default(),
+            events: broadcast::Sender::new(EVENTS),
+            flows: Flows::default(),
+        });
+        for row in rows {
+            registry.supervise(row);
+        }
+        tokio::spawn(follow(Arc::downgrade(&registry), changes));
+        Ok(registry)
+    }
+
+    pub(super) fn base(&self) -> &Arc<Base> {
+        &self.base
+    }
+
+    pub(super) fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<LifecycleEvent> {
+        self.events.subscribe()
+    }
+
+    pub(super) fn list(&self) -> Vec<Arc<IntegrationView>> {
+        self.supervised.read().values().map(Supervised::view).collect()
+    }
+
+    pub(super) fn get(&self, id: &IntegrationId) -> Option<Supervised> {
+        self.supervised.read().get(id).cloned()
+    }
+
+    pub(super) fn find(&self, id: &IntegrationId) -> Result<Supervised, OperationError> {
+        let supervised = self.supervised.read();
+        supervised.get(id).cloned().ok_or_else(|| {
+            OperationError::not_found("integration", id.as_str(), supervised.keys().map(IntegrationId::as_str))
+        })
+    }
+
+    /// Supervises an integration whose row is saved; what is there already under its id stays.
+    pub(super) fn supervise(&self, row: IntegrationRow) -> Supervised {
+        let mut supervised = self.supervised.write();
+        let id = row.id.clone();
+        let begin = || Supervised::begin(Arc::clone(&self.base), row, self.events.clone());
+        supervised.entry(id).or_insert_with(begin).clone()
+    }
+
+    /// Deletes an integration that is off, with its row.
+    pub(super) async fn delete(&self, id: &IntegrationId) -> Result<(), OperationError> {
+        let supervised = self.find(id)?;
+        supervised.ask(Input::Delete).await?;
+        self.supervised.write().remove(id);
+        Ok(())
+    }
+
+    pub(super) async fn want(
+        &self,
+        id: &IntegrationId,
+        desired: Desired,
+    ) -> Result<Arc<IntegrationView>, OperationError> {
+        let supervised = self.find(id)?;
+        let view = supervised.view();
+        if view.desired == Desired::Off {
+            return Err(is_off(id));
+        }
+        supervised.ask(|reply| Input::Want(desired, reply)).await
+    }
+
+    /// Changes settings: what is given over what is there, checked by field and by the plugin, then saved.
+    pub(super) async fn set(
+        &self,
+        id: &IntegrationId,
+        values: AttributeValues,
+    ) -> Result<Arc<IntegrationView>, OperationError> {
+        let supervised = self.find(id)?;
+        let view = supervised.view();
+        if view.desired == Desired::Off {
+            return Err(is_off(id));
+        }
+        let PluginNow::Here(plugin) = self.base.plugins.plugin_now(&view.integration_type) else {
+            return Err(OperationError::Unavailable(format!(
+                "the settings of {id} cannot be checked without its plugin: {}",
+                view.reason
+            )));
+        };
+        let specs = &plugin.manifest().attributes;
+        let whole = attributes::complete(specs, &values, Given::Fixed(&supervised.settings()))
+            .map_err(OperationError::fields)?;
+        let fields = match supervised.running() {
+            Some(running) => match validate(&running.gateway, &whole).await {
+                Ok(fields) => fields,
+                Err(error) if error.fields.is_empty() => {
+                    return Err(OperationError::Gateway { integration: id.clone(), error });
+                }
+                Err(error) => fields_of(&error),
+            },
+            None => match try_out(&self.base, id, &self.base.lease(&plugin), &whole).await {
+                Err(Unfit::Settings(fields)) => fields,
+                // A plugin that does not come up must not keep a person from repairing its settings.
+                Ok(()) | Err(Unfit::Launch(_)) => attributes::none(),
+            },
+        };
+        if !fields.is_empty() {
+            return Err(OperationError::fields(fields));
+        }
+        supervised.ask(|reply| Input::Settings(whole, reply)).await
+    }
+
+    /// Ends flows and stops everything side by side; each is bounded by itself.
+    pub(super) async fn shut_down(&self) {
+        self.flows.close().await;
+        let all: Vec<_> = self.supervised.read().values().cloned().collect();
+        futures_util::future::join_all(all.iter().map(Supervised::close)).await;
+    }
+
+    fn plugin_changed(&self, integration_type: &IntegrationType, now: &PluginNow) {
+        for supervised in self.supervised.read().values() {
+            if supervised.view().integration_type == *integration_type {
+                supervised.send(Input::Plugin(now.clone()));
+            }
+        }
+    }
+
+    fn look_at_all_plugins(&self) {
+        for supervised in self.supervised.read().values() {
+            let now = self.base.plugins.plugin_now(&supervised.view().integration_type);
+            supervised.send(Input::Plugin(now));
+        }
+    }
+}
+
+fn is_off(id: &IntegrationId) -> OperationError {
+    OperationError::Conflict(format!("{id} is off: activate it first"))
+}
+
+/// Follows the catalog until the registry is gone.
+async fn follow(registry: Weak<Registry>, mut changes: broadcast::Receiver<PluginChange>) {
+    loop {
+        let change = changes.recv().await;
+        let Some(registry) = registry.upgrade() else { return };
+        match change {
+            Ok(PluginChange::Available(plugin)) => {
+                registry.plugin_changed(plugin.integration_type(), &PluginNow::Here(plugin.clone()));
+            }
+            Ok(PluginChange::Unavailable { integration_type, reason }) => {
+                registry.plugin_changed(&integration_type, &absence(&integration_type, reason));
+            }
+            Ok(PluginChange::Verdict(_)) => {}
+            // Some were missed: what is there now says it all.
+            Err(broadcast::error::RecvError::Lagged(_)) => registry.look_at_all_plugins(),
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! One task per integration: hears inputs, steps the lifecycle, performs its effects, publishes what it is.
+//!
+//! The task owns the integration's row and state; everybody else holds a [`Supervised`] and sends an [`Input`].
+//! Launching, polling, trying out and stopping run as tasks beside it and come back as inputs with their epoch, so
+//! that the outcome of an attempt that was given up changes nothing.
+
+mod bring_up;
+mod effects;
+mod inputs;
+mod publish;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use gatehouse_plugin_api::attribute::AttributeValues;
+use gatehouse_plugin_api::error::ErrorCode;
+use gatehouse_plugin_api::message::{Progress, SettingsOutcome};
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+pub(super) use bring_up::{Running, Unfit, fields_of, try_out, validate};
+pub(super) use inputs::{Activation, Came, Input};
+
+use self::bring_up::{BroughtUp, failure_of_call};
+use self::inputs::Reply;
+use super::OperationError;
+use super::ground::{Base, Lease, PluginNow};
+use super::host_calls::Told;
+use super::lifecycle::{self, Life, Moment, Policy, Presence};
+use super::view::{IntegrationView, LifecycleEvent};
+use crate::reason::{Reason, ReasonCode};
+use crate::store::{Desired, IntegrationRow, KvSpace, StoreError};
+
+/// An integration's supervisor, as seen from outside. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Supervised {
+    inputs: mpsc::UnboundedSender<Input>,
+    view: watch::Receiver<Arc<IntegrationView>>,
+    shared: Arc<Shared>,
+}
+
+/// What is read without asking the task.
+#[derive(Debug)]
+struct Shared {
+    running: RwLock<Option<Running>>,
+    settings: RwLock<AttributeValues>,
+    unique_id: RwLock<Option<String>>,
+    /// 0 when there was none.
+    last_success_ms: AtomicI64,
+}
+
+impl Supervised {
+    /// Begins to supervise an integration that has a row.
+    pub(super) fn begin(base: Arc<Base>, row: IntegrationRow, events: broadcast::Sender<LifecycleEvent>) -> Self {
+        Supervisor::begin(base, row, events)
+    }
+
+    /// The integration as it is now.
+    pub(super) fn view(&self) -> Arc<IntegrationView> {
+        let view = Arc::clone(&self.view.borrow());
+        let last_success_ms = Some(self.shared.last_success_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0);
+        if view.last_success_ms == last_success_ms {
+            return view;
+        }
+        Arc::new(IntegrationView { last_success_ms, ..IntegrationView::clone(&view) })
+    }
+
+    /// The gateway that runs now.
+    pub(super) fn running(&self) -> Option<Running> {
+        self.shared.running.read().clone()
+    }
+
+    /// Its settings, secrets included: for a gateway, never for an answer.
+    pub(super) fn settings(&self) -> AttributeValues {
+        self.shared.settings.read().clone()
+    }
+
+    /// The upstream's own identity.
+    pub(super) fn unique_id(&self) -> Option<String> {
+        self.shared.unique_id.read().clone()
+    }
+
+    /// Something of it worked just now.
+    pub(super) fn succeeded(&self, now_ms: i64) {
+        self.shared.last_success_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Hands an input over; lost when the supervisor has ended.
+    pub(super) fn send(&self, input: Input) {
+        let _ = self.inputs.send(input);
+    }
+
+    /// Hands an input over and waits for its answer.
+    pub(super) async fn ask<T>(
+        &self,
+        input: impl FnOnce(oneshot::Sender<Result<T, OperationError>>) -> Input,
+    ) -> Result<T, OperationError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(input(reply));
+        answer.await.unwrap_or_else(|_| Err(OperationError::Unavailable("the integration is gone".to_owned())))
+    }
+
+    /// Stops it for the daemon's end; its desired state stays.
+    pub(super) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        self.send(Input::Close(reply));
+        // One that has ended already is closed.
+        let _ = closed.await;
+    }
+}
+
+struct Supervisor {
+    base: Arc<Base>,
+    policy: Policy,
+    row: IntegrationRow,
+    life: Life,
+    /// What the next start uses.
+    plugin: Option<Lease>,
+    /// What ran before a switch, until the new one runs.
+    previous: Option<Lease>,
+    /// A new generation that waits for its trial, or failed it.
+    candidate: Option<Lease>,
+    epoch: u64,
+    cancel: CancellationToken,
+    poll: Option<AbortHandle>,
+    progress: Option<Progress>,
+    /// Contents that were loaded into this process: their libraries stay mapped.
+    mapped: BTreeSet<String>,
+    /// People who wait until it is settled.
+    waiting: Vec<Reply>,
+    /// People who wait until the running gateway has taken their settings.
+    applying: Vec<Reply>,
+    shared: Arc<Shared>,
+    view: watch::Sender<Arc<IntegrationView>>,
+    events: broadcast::Sender<LifecycleEvent>,
+    inputs: mpsc::UnboundedSender<Input>,
+}
+
+/// Whether the task goes on.
+enum Next {
+    Go,
+    End,
+}
+
+impl Supervisor {
+    fn begin(base: Arc<Base>, row: IntegrationRow, events: broadcast::Sender<LifecycleEvent>) -> Supervised {
+        let (plugin, presence) = match base.plugins.plugin_now(&row.integration_type) {
+            PluginNow::Here(plugin) => (Some(base.lease(&plugin)), Presence::Here),
+            PluginNow::Missing(reason) => (None, Presence::Missing(reason)),
+            PluginNow::Refused(reason) => (None, Presence::Refused(reason)),
+        };
+        let (life, effects) = Life::begin(row.desired, presence, moment(&base));
+        let shared = Arc::new(Shared {
+            running: RwLock::new(None),
+            settings: RwLock::new(row.attributes.clone()),
+            unique_id: RwLock::new(row.unique_id.clone()),
+            last_success_ms: AtomicI64::new(0),
+        });
+        let (inputs, heard) = mpsc::unbounded_channel();
+        let span = tracing::info_span!("integration", id = %row.id);
+        let first = publish::at_rest(&row, &life, base.hosting(&row.id), plugin.as_ref());
+        let (view, seen) = watch::channel(Arc::new(first));
+        let supervisor = Self {
+            policy: Policy::from(&base.config.integrations),
+            row,
+            life,
+            plugin,
+            previous: None,
+            candidate: None,
+            epoch: 0,
+            cancel: CancellationToken::new(),
+            poll: None,
+            progress: None,
+            mapped: BTreeSet::new(),
+            waiting: Vec::new(),
+            applying: Vec::new(),
+            shared: Arc::clone(&shared),
+            view,
+            events,
+            inputs: inputs.clone(),
+            base,
+        };
+        tokio::spawn(supervisor.run(heard, effects).instrument(span));
+        Supervised { inputs, view: seen, shared }
+    }
+
+    async fn run(mut self, mut heard: mpsc::UnboundedReceiver<Input>, first: Vec<lifecycle::Effect>) {
+        self.log_transition(None);
+        self.announce();
+        self.perform(first);
+        let clock = self.base.clock.clone();
+        let mut due_at_ms = None;
+        let mut timer = Box::pin(clock.sleep(Duration::ZERO));
+        loop {
+            let due = self.life.due_at_ms(&self.policy);
+            // A new timer only for a new moment: other inputs do not push it away.
+            if due != due_at_ms {
+                due_at_ms = due;
+                let pause = due.map_or(0, |due| due.saturating_sub(clock.now_ms()).max(0));
+                timer = Box::pin(clock.sleep(Duration::from_millis(pause.unsigned_abs())));
+            }
+            let input = tokio::select! {
+                biased;
+                input = heard.recv() => input,
+                () = &mut timer, if due_at_ms.is_some() => {
+                    due_at_ms = None;
+                    self.step(lifecycle::Input::TimerDue);
+                    continue;
+                }
+            };
+            // This task holds a sender itself, so the channel does not close before it ends.
+            let Some(input) = input else { return };
+            if matches!(self.hear(input).await, Next::End) {
+                return;
+            }
+        }
+    }
+
+    async fn hear(&mut self, input: Input) -> Next {
+        match input {
+            Input::Want(desired, reply) => self.want(desired, reply).await,
+            Input::Settings(values, reply) => self.settings(values, reply).await,
+            Input::Activate(activation, reply) => self.activate(*activation, reply).await,
+            Input::Erase(reply) => {
+                let erased = self.erase().await;
+                self.announce();
+                // Who no longer waits needs no answer; the same holds below.
+                let _ = reply.send(erased.map(|()| Arc::clone(&self.view.borrow())));
+            }
+            Input::Delete(reply) => {
+                let deleted = self.base.store.integration_delete(&self.row.id).await.map_err(OperationError::from);
+                let gone = deleted.is_ok();
+                if gone {
+                    self.announce_deletion();
+                }
+                let _ = reply.send(deleted);
+                return if gone { Next::End } else { Next::Go };
+            }
+            Input::Close(reply) => {
+                self.close().await;
+                let _ = reply.send(());
+                return Next::End;
+            }
+            Input::Plugin(now) => self.plugin_now(now),
+            Input::TriedOut(sha256, outcome) => self.tried_out(&sha256, outcome),
+            Input::Came(epoch, came) if epoch == self.epoch => self.came(came),
+            // A gateway that came up after its attempt was given up runs for nobody.
+            Input::Came(_, Came::BroughtUp(BroughtUp::Started(running))) => self.discard(running),
+            Input::Came(..) => {}
+        }
+        Next::Go
+    }
+
+    async fn want(&mut self, desired: Desired, reply: Reply) {
+        let before = std::mem::replace(&mut self.row.desired, desired);
+        if let Err(error) = self.save().await {
+            self.row.desired = before;
+            let _ = reply.send(Err(error.into()));
+            return;
+        }
+        self.waiting.push(reply);
+        self.step(lifecycle::Input::Wanted(desired));
+    }
+
+    async fn settings(&mut self, values: AttributeValues, reply: Reply) {
+        let before = std::mem::replace(&mut self.row.attributes, values.clone());
+        if let Err(error) = self.save().await {
+            self.row.attributes = before;
+            let _ = reply.send(Err(error.into()));
+            return;
+        }
+        self.shared.settings.write().clone_from(&values);
+        match self.running() {
+            Some(running) if self.life.holds_gateway() => {
+                self.applying.push(reply);
+                self.tell_settings(running, values);
+                // A newer generation that found the settings before wrong is tried with these.
+                if self.candidate.is_some() {
+                    self.step(lifecycle::Input::PluginHere { new: true });
+                }
+            }
+            _ => {
+                self.waiting.push(reply);
+                let input = if self.life.holds_gateway() {
+                    lifecycle::Input::RestartNeeded
+                } else {
+                    lifecycle::Input::SettingsSaved
+                };
+                self.step(input);
+            }
+        }
+    }
+
+    async fn activate(&mut self, activation: Activation, reply: Reply) {
+        let before = self.row.clone();
+        let changed = before.attributes != activation.attributes;
+        self.row.attributes = activation.attributes;
+        self.row.title = activation.title;
+        self.row.unique_id = activation.unique_id.or(self.row.unique_id.take());
+        self.row.info_message = activation.info_message;
+        self.row.hosting = self.base.hosting(&self.row.id);
+        self.row.desired = Desired::On;
+        if let Err(error) = self.save().await {
+            self.row = before;
+            let _ = reply.send(Err(error.into()));
+            return;
+        }
+        self.shared.settings.write().clone_from(&self.row.attributes);
+        self.shared.unique_id.write().clone_from(&self.row.unique_id);
+        self.waiting.push(reply);
+        if changed && self.life.holds_gateway() {
+            self.life.desired = Desired::On;
+            self.step(lifecycle::Input::RestartNeeded);
+        } else {
+            self.step(lifecycle::Input::Wanted(Desired::On));
+        }
+    }
+
+    /// SAFE deactivation's part: settings and secrets go, the row and the key-value data stay.
+    async fn erase(&mut self) -> Result<(), OperationError> {
+        self.row.attributes = AttributeValues::default();
+        self.row.info_message.clear();
+        self.save().await?;
+        self.base.store.kv_clear(&self.row.id, KvSpace::Secrets).await?;
+        *self.shared.settings.write() = AttributeValues::default();
+        Ok(())
+    }
+
+    async fn save(&self) -> Result<(), StoreError> {
+        self.base.store.integration_save(self.row.clone()).await
+    }
+
+    fn plugin_now(&mut self, now: PluginNow) {
+        match now {
+            PluginNow::Here(plugin) => {
+                let known = |lease: &Option<Lease>| lease.as_ref().is_some_and(|l| l.sha256() == plugin.sha256());
+                let new = !known(&self.plugin) && !known(&self.candidate);
+                let lease = self.base.lease(&plugin);
+                if !new {
+                    // The file that runs is back in its place: what was tried instead does not matter any more.
+                    if known(&self.plugin) {
+                        self.candidate = None;
+                    }
+                } else if self.running().is_some() && self.life.holds_gateway() {
+                    self.candidate = Some(lease);
+                } else {
+                    self.candidate = None;
+                    self.plugin = Some(lease);
+                }
+                self.step(lifecycle::Input::PluginHere { new });
+            }
+            PluginNow::Missing(reason) => {
+                self.candidate = None;
+                self.plugin = None;
+                self.step(lifecycle::Input::PluginGone(reason));
+            }
+            PluginNow::Refused(reason) => {
+                self.candidate = None;
+                // What runs may be started again from its staged copy.
+                if !self.life.holds_gateway() {
+                    self.plugin = None;
+                }
+                self.step(lifecycle::Input::PluginRefused(reason));
+            }
+        }
+    }
+
+    fn tried_out(&mut self, sha256: &str, outcome: Result<(), Reason>) {
+        if self.candidate.as_ref().is_none_or(|candidate| candidate.sha256() != sha256) {
+            return;
+        }
+        if outcome.is_ok() {
+            self.previous = std::mem::replace(&mut self.plugin, self.candidate.take());
+        }
+        self.step(lifecycle::Input::Probed(outcome));
+    }
+
+    fn came(&mut self, came: Came) {
+        let stopping = !self.life.holds_gateway();
+        match came {
+            Came::BroughtUp(BroughtUp::Started(running)) if stopping => self.take_down(running),
+            Came::BroughtUp(BroughtUp::Started(running)) => self.started(running),
+            Came::BroughtUp(BroughtUp::Failed(..)) if stopping => self.step(lifecycle::Input::Stopped { late: None }),
+            Came::BroughtUp(BroughtUp::Failed(failure, reason)) => {
+                self.step(lifecycle::Input::StartFailed(failure, reason));
+            }
+            Came::BroughtUp(BroughtUp::Cancelled(late)) | Came::TakenDown(late) => {
+                if let Some(late) = &late {
+                    tracing::warn!(reason = %late, "it had to be killed");
+                }
+                self.step(lifecycle::Input::Stopped { late });
+            }
+            Came::Ended(_) if stopping => {}
+            Came::Ended(exit) => {
+                if let Some(running) = self.let_go() {
+                    self.discard(running);
+                }
+                self.step(lifecycle::Input::Ended(exit.reason));
+            }
+            Came::Polled(Ok(())) => {
+                self.succeeded();
+                self.step(lifecycle::Input::PollOk);
+            }
+            // The gateway's end is heard of by itself.
+            Came::Polled(Err(error)) if error.code == ErrorCode::Gone => {}
+            Came::Polled(Err(error)) => {
+                let (failure, reason) = failure_of_call(&error, "a poll", ReasonCode::PollFailed);
+                self.step(lifecycle::Input::PollFailed(failure, reason));
+            }
+            Came::Told(Told::Reading) => self.succeeded(),
+            Came::Told(Told::Health(health)) => self.step(lifecycle::Input::HealthTold(health)),
+            Came::Told(Told::Progress(progress)) => {
+                self.progress = Some(progress).filter(|progress| progress.percent.is_none_or(|done| done < 100.0));
+                self.announce();
+            }
+            Came::SettingsTaken(taken) => {
+                self.waiting.append(&mut self.applying);
+                if taken == Ok(SettingsOutcome::Applied) {
+                    self.announce();
+                    self.answer_waiting();
+                } else {
+                    self.step(lifecycle::Input::RestartNeeded);
+                }
+            }
+        }
+    }
+
+    /// Steps the lifecycle, performs what it asks for, tells everybody.
+    fn step(&mut self, input: lifecycle::Input) {
+        let before = self.life.clone();
+        let (life, effects) = before.clone().step(input, moment(&self.base), &self.policy);
+        self.life = life;
+        self.log_transition(Some(&before));
+        self.perform(effects);
+        self.announce();
+        self.answer_waiting();
+    }
+
+    fn running(&self) -> Option<Running> {
+        self.shared.running.read().clone()
+    }
+
+    fn succeeded(&self) {
+        self.shared.last_success_ms.store(self.base.clock.now_ms(), Ordering::Relaxed);
+    }
+}
+
+fn moment(base: &Base) -> Moment {
+    let mut bytes = [0_u8; 2];
+    // Without the system's randomness retries are not spread, and nothing else is worse.
+    let chance = match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u16::from_le_bytes(bytes)) / f64::from(u16::MAX),
+        Err(_) => 0.5,
+    };
+    Moment { now_ms: base.clock.now_ms(), chance }
+}

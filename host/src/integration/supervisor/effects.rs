@@ -1,0 +1,183 @@
+//! What the lifecycle asks for, done: starting, stopping, trying out, remembering.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use gatehouse_plugin_api::attribute::AttributeValues;
+use gatehouse_plugin_api::message::{Attributes, SettingsOutcome};
+use gatehouse_plugin_api::ops;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::bring_up::{self, BringUp, Running, Unfit};
+use super::{Came, Input, Supervisor};
+use crate::gateway::Hosting;
+use crate::integration::attributes;
+use crate::integration::host_calls::{Access, HostSide, Told};
+use crate::integration::lifecycle::{self, Effect};
+use crate::reason::{Reason, ReasonCode};
+
+impl Supervisor {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Start => self.start(),
+                Effect::StartPrevious => {
+                    // The generation that failed its start stays away until its file changes again.
+                    if let Some(previous) = self.previous.take() {
+                        self.candidate = self.plugin.replace(previous);
+                    }
+                    self.start();
+                }
+                Effect::Stop => self.stop(),
+                Effect::Probe => self.try_out(),
+                Effect::KeepGood => self.keep_good(),
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        self.epoch += 1;
+        self.waiting.append(&mut self.applying);
+        self.cancel = CancellationToken::new();
+        self.progress = None;
+        // A start is only asked for with a plugin; without one there is nothing to do but to wait for it.
+        let Some(plugin) = self.plugin.clone() else { return };
+        let hosting = self.base.hosting(&self.row.id);
+        self.row.hosting = hosting;
+        if hosting == Hosting::InProcess {
+            self.mapped.insert(plugin.sha256().to_owned());
+        }
+        let bring_up = BringUp {
+            base: Arc::clone(&self.base),
+            id: self.row.id.clone(),
+            plugin,
+            hosting,
+            attributes: self.row.attributes.clone(),
+            host: self.host_side(),
+            cancel: self.cancel.clone(),
+        };
+        self.beside(async move { Came::BroughtUp(bring_up.run().await) });
+    }
+
+    fn host_side(&self) -> HostSide {
+        let (epoch, inputs) = (self.epoch, self.inputs.clone());
+        let (shared, clock) = (Arc::clone(&self.shared), self.base.clock.clone());
+        let tell = move |told| match told {
+            Told::Reading => shared.last_success_ms.store(clock.now_ms(), Ordering::Relaxed),
+            // When the supervisor has ended nobody wants to know.
+            told => drop(inputs.send(Input::Came(epoch, Came::Told(told)))),
+        };
+        HostSide::new(self.row.id.clone(), Arc::clone(&self.base), Access::Full(Box::new(tell)))
+    }
+
+    /// Runs something beside this task; its outcome comes back under today's epoch.
+    fn beside(&self, work: impl Future<Output = Came> + Send + 'static) {
+        let (epoch, inputs) = (self.epoch, self.inputs.clone());
+        let work = async move {
+            let came = work.await;
+            let _ = inputs.send(Input::Came(epoch, came));
+        };
+        tokio::spawn(work.in_current_span());
+    }
+
+    pub(super) fn started(&mut self, running: Running) {
+        *self.shared.running.write() = Some(running.clone());
+        let gateway = Arc::clone(&running.gateway);
+        self.beside(async move { Came::Ended(gateway.ended().await) });
+        self.succeeded();
+        self.step(lifecycle::Input::Started);
+        if let Some(interval_ms) = running.plugin.manifest().poll_interval_ms.filter(|ms| *ms > 0) {
+            let (epoch, inputs) = (self.epoch, self.inputs.clone());
+            let told = move |polled| drop(inputs.send(Input::Came(epoch, Came::Polled(polled))));
+            let interval = Duration::from_millis(interval_ms);
+            let poll = bring_up::poll(running.gateway, self.base.clock.clone(), interval, told);
+            self.poll = Some(tokio::spawn(poll.in_current_span()).abort_handle());
+        }
+    }
+
+    /// Stops what runs, or gives up what is being started.
+    fn stop(&mut self) {
+        match self.let_go() {
+            Some(running) => self.take_down(running),
+            None => self.cancel.cancel(),
+        }
+    }
+
+    /// Takes the running gateway out of everybody's reach and ends its polls.
+    pub(super) fn let_go(&mut self) -> Option<Running> {
+        if let Some(poll) = self.poll.take() {
+            poll.abort();
+        }
+        self.shared.running.write().take()
+    }
+
+    pub(super) fn take_down(&self, running: Running) {
+        let base = Arc::clone(&self.base);
+        self.beside(async move {
+            let host = running.host.clone();
+            let late = running.take_down(&base).await;
+            let dropped = host.dropped();
+            if dropped > 0 {
+                tracing::info!(dropped, "calls of the stopped generation were dropped");
+            }
+            Came::TakenDown(late)
+        });
+    }
+
+    /// Ends a gateway that runs for nobody.
+    pub(super) fn discard(&self, running: Running) {
+        let base = Arc::clone(&self.base);
+        tokio::spawn(async move { running.discard(&base).await }.in_current_span());
+    }
+
+    fn try_out(&self) {
+        let Some(candidate) = self.candidate.clone() else { return };
+        let (base, id, attributes) = (Arc::clone(&self.base), self.row.id.clone(), self.row.attributes.clone());
+        let inputs = self.inputs.clone();
+        let work = async move {
+            let outcome = match bring_up::try_out(&base, &id, &candidate, &attributes).await {
+                Ok(()) => Ok(()),
+                Err(Unfit::Launch(reason)) => Err(reason),
+                Err(Unfit::Settings(fields)) => {
+                    Err(Reason::new(ReasonCode::BadConfiguration, attributes::sentence(&fields)))
+                }
+            };
+            let _ = inputs.send(Input::TriedOut(candidate.sha256().to_owned(), outcome));
+        };
+        tokio::spawn(work.in_current_span());
+    }
+
+    /// What runs is good: it is what a later switch goes back to, and what ran before is needed no longer.
+    fn keep_good(&mut self) {
+        self.previous = None;
+        let sha256 = self.plugin.as_ref().map(|plugin| plugin.sha256().to_owned());
+        if self.row.last_good_sha256 == sha256 {
+            return;
+        }
+        self.row.last_good_sha256 = sha256;
+        let (store, row) = (self.base.store.clone(), self.row.clone());
+        let save = async move {
+            if let Err(error) = store.integration_save(row).await {
+                tracing::error!(%error, "the good generation could not be remembered");
+            }
+        };
+        tokio::spawn(save.in_current_span());
+    }
+
+    pub(super) fn tell_settings(&self, running: Running, attributes: AttributeValues) {
+        self.beside(async move {
+            let request = Attributes { attributes };
+            Came::SettingsTaken(running.gateway.call::<_, SettingsOutcome>(&ops::SETTINGS_CHANGED, &request).await)
+        });
+    }
+
+    /// The daemon ends: stops within its bound, whatever state this is in.
+    pub(super) async fn close(&mut self) {
+        self.cancel.cancel();
+        if let Some(running) = self.let_go() {
+            running.take_down(&self.base).await;
+        }
+    }
+}

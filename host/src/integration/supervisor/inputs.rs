@@ -1,0 +1,69 @@
+//! All that a supervisor hears: from people, from the catalog, from its own tasks.
+
+use std::sync::Arc;
+
+use gatehouse_plugin_api::attribute::AttributeValues;
+use gatehouse_plugin_api::error::CallError;
+use gatehouse_plugin_api::message::SettingsOutcome;
+use tokio::sync::oneshot;
+
+use super::bring_up::BroughtUp;
+use crate::gateway::Exit;
+use crate::integration::OperationError;
+use crate::integration::ground::PluginNow;
+use crate::integration::host_calls::Told;
+use crate::integration::view::IntegrationView;
+use crate::reason::Reason;
+use crate::store::Desired;
+
+/// The answer to a person: the integration once it is settled.
+pub(super) type Reply = oneshot::Sender<Result<Arc<IntegrationView>, OperationError>>;
+
+/// What a finished activation flow says of an integration that exists.
+#[derive(Debug)]
+pub(in crate::integration) struct Activation {
+    pub(in crate::integration) attributes: AttributeValues,
+    pub(in crate::integration) title: String,
+    pub(in crate::integration) unique_id: Option<String>,
+    pub(in crate::integration) info_message: String,
+}
+
+/// The one closed list of what a supervisor hears.
+#[derive(Debug)]
+pub(in crate::integration) enum Input {
+    /// A person wants it on, paused or off.
+    Want(Desired, Reply),
+    /// A person saved settings: complete and checked.
+    Settings(AttributeValues, Reply),
+    /// An activation flow is done.
+    Activate(Box<Activation>, Reply),
+    /// It is off and its settings and secrets are to be erased.
+    Erase(Reply),
+    /// It is off and its row is to be deleted: the last input.
+    Delete(oneshot::Sender<Result<(), OperationError>>),
+    /// The daemon ends: the last input.
+    Close(oneshot::Sender<()>),
+    /// Its type's plugin changed.
+    Plugin(PluginNow),
+    /// The generation with this content was tried out.
+    TriedOut(String, Result<(), Reason>),
+    /// What a task of an epoch brought. Of an earlier epoch: too late.
+    Came(u64, Came),
+}
+
+/// What the tasks of one launch bring.
+#[derive(Debug)]
+pub(in crate::integration) enum Came {
+    /// The end of bringing up.
+    BroughtUp(BroughtUp),
+    /// The gateway ended.
+    Ended(Exit),
+    /// One poll.
+    Polled(Result<(), CallError>),
+    /// The end of taking down; the reason when it was killed.
+    TakenDown(Option<Reason>),
+    /// What the gateway told by itself.
+    Told(Told),
+    /// What it did with changed settings.
+    SettingsTaken(Result<SettingsOutcome, CallError>),
+}
