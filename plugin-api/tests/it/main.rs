@@ -4,6 +4,7 @@ mod boundary;
 mod compile_fail;
 mod fixture;
 mod minimal;
+mod payloads;
 mod section;
 mod settings;
 mod strict;
