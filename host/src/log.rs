@@ -28,6 +28,13 @@ use crate::schema;
 /// Lines that a follower may lag behind before it misses some.
 const FOLLOW_LINES: usize = 1024;
 
+/// Records of one batch of a plugin that are kept.
+const BATCH_RECORDS_MAX: usize = 10_000;
+/// Fields of one record of a plugin that are kept.
+const FIELDS_MAX: usize = 64;
+/// The longest text of a plugin's record that is kept whole, in bytes.
+const TEXT_MAX_BYTES: usize = 8 * 1024;
+
 /// Where plugins' records go: the log that was installed.
 static INSTALLED: OnceLock<HostLog> = OnceLock::new();
 
@@ -206,24 +213,36 @@ pub fn forward(integration: &IntegrationId, batch: message::Log) {
 }
 
 impl HostLog {
-    /// Takes a batch of a plugin's records.
+    /// Takes a batch of a plugin's records: at most so many, each text at most so long.
     pub fn take(&self, integration: &IntegrationId, batch: message::Log) {
-        for record in batch.records {
+        let excess = batch.records.len().saturating_sub(BATCH_RECORDS_MAX);
+        let dropped = batch.dropped.saturating_add(excess as u64);
+        for record in batch.records.into_iter().take(BATCH_RECORDS_MAX) {
+            let fields = record.fields.into_iter().take(FIELDS_MAX);
             self.write(LogLine {
                 sequence: 0,
                 at_ms: record.at_ms,
                 level: record.level,
-                target: record.target,
+                target: clipped(record.target),
                 integration: Some(integration.clone()),
-                message: record.message,
-                fields: record.fields.into_iter().collect(),
+                message: clipped(record.message),
+                fields: fields.map(|(name, value)| (clipped(name), clipped(value))).collect(),
             });
         }
-        if batch.dropped > 0 {
-            self.0.dropped.fetch_add(batch.dropped, Ordering::Relaxed);
-            tracing::warn!(%integration, dropped = batch.dropped, "log events of a plugin were dropped: too many came");
+        if dropped > 0 {
+            self.0.dropped.fetch_add(dropped, Ordering::Relaxed);
+            tracing::warn!(%integration, dropped, "log events of a plugin were dropped: too many came");
         }
     }
+}
+
+/// A text of a plugin, cut where it is too long.
+fn clipped(mut text: String) -> String {
+    if text.len() > TEXT_MAX_BYTES {
+        text.truncate(text.floor_char_boundary(TEXT_MAX_BYTES));
+        text.push('…');
+    }
+    text
 }
 
 /// The line as it stands on a terminal or in a journal.
@@ -339,6 +358,18 @@ mod tests {
         assert_eq!((line.level, line.message.as_str()), (LogLevel::Warn, "start failed"));
         assert_eq!(line.fields.get("attempt").map(String::as_str), Some("2"));
         assert_eq!(line.fields.get("generation").map(String::as_str), Some("abc"));
+    }
+
+    #[test]
+    fn a_flood_of_a_plugin_is_bounded_and_counted() {
+        let log = HostLog::in_memory(10);
+        let mut flood = batch(LogLevel::Info, &"ä".repeat(TEXT_MAX_BYTES));
+        flood.records = vec![flood.records.remove(0); BATCH_RECORDS_MAX + 5];
+        flood.dropped = 2;
+        log.take(&id("hass"), flood);
+        assert_eq!(log.counts().dropped, 7);
+        let line = log.lines(&LogQuery { limit: Some(1), ..LogQuery::default() }).remove(0);
+        assert!(line.message.len() <= TEXT_MAX_BYTES + '…'.len_utf8(), "{}", line.message.len());
     }
 
     #[test]

@@ -321,3 +321,130 @@ pub enum Capability {
     /// A need that this daemon does not know.
     Unknown,
 }
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_plugin_api::attribute as vocabulary;
+    use gatehouse_plugin_api::{flow, manifest, message, value};
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// Writes the vocabulary's value, reads it as the stand-in, and writes that: the same JSON.
+    #[track_caller]
+    fn agree<StandIn: Serialize + DeserializeOwned>(samples: impl IntoIterator<Item = impl Serialize>) {
+        for sample in samples {
+            let json = serde_json::to_value(&sample).expect("written");
+            let read: StandIn = serde_json::from_value(json.clone()).unwrap_or_else(|e| panic!("{json}: {e}"));
+            assert_eq!(serde_json::to_value(&read).expect("written"), json);
+        }
+    }
+
+    fn value_types() -> Vec<vocabulary::ValueType> {
+        use vocabulary::ValueType::*;
+        let options = vec![vocabulary::ChoiceOption { value: "a".into(), label: "A".into() }];
+        let number = Number { min: Some(0.5), max: None, integer: false };
+        let duration = Duration { min_ms: Some(1), max_ms: None };
+        vec![Text, number, Switch, Choice { options }, Url, FilePath, Secret, duration, Unknown]
+    }
+
+    fn specs() -> Vec<vocabulary::AttributeSpec> {
+        let spec = |value_type| vocabulary::AttributeSpec {
+            key: "key".into(),
+            label: "Label".into(),
+            help: "help".into(),
+            value_type,
+            required: true,
+            editable: false,
+            default: Some(vocabulary::PlainValue::Integer(3)),
+        };
+        value_types().into_iter().map(spec).collect()
+    }
+
+    #[test]
+    fn values_and_kinds_agree() {
+        use value::{StateKind as K, Value as V};
+        let text = || "x".to_owned();
+        agree::<StateValue>([
+            V::Number(1.5),
+            V::Text(text()),
+            V::OnOff(true),
+            V::Choice(text()),
+            V::Event(text()),
+            V::TimestampMs(1),
+        ]);
+        agree::<StateKind>([
+            K::Number { unit: "W".into(), min: Some(0.5), max: None },
+            K::Text,
+            K::OnOff,
+            K::Choice { options: vec![text()] },
+            K::Event { events: vec![text()] },
+            K::Timestamp,
+        ]);
+    }
+
+    #[test]
+    fn settings_and_flows_agree() {
+        use flow::StepKind as K;
+        use vocabulary::PlainValue as P;
+        agree::<PlainValue>([P::Bool(true), P::Integer(1), P::Number(1.5), P::Text("x".into())]);
+        agree::<AttributeSpec>(specs());
+        let options = vec![vocabulary::ChoiceOption { value: "a".into(), label: "A".into() }];
+        let errors = BTreeMap::from([("key".to_owned(), "is wrong".to_owned())]);
+        let kinds = [
+            K::Form { fields: specs(), errors },
+            K::Menu { options },
+            K::Confirm,
+            K::Progress { message: "m".into(), percent: Some(1.5) },
+            K::External { url: "https://x".into() },
+        ];
+        let step = |kind| flow::FlowStep { step_id: "s".into(), title: "t".into(), description: "d".into(), kind };
+        agree::<FlowStep>(kinds.into_iter().map(step));
+    }
+
+    #[test]
+    fn health_progress_and_levels_agree() {
+        use message::HealthStatus as S;
+        let health = |status| message::Health { status, message: "m".into() };
+        agree::<Health>([S::Healthy, S::Warning, S::Error, S::Disabled, S::Unknown].map(health));
+        agree::<Progress>([message::Progress { message: "m".into(), percent: None }]);
+        use message::LogLevel as L;
+        agree::<LogLevel>([L::Trace, L::Debug, L::Info, L::Warn, L::Error]);
+    }
+
+    #[test]
+    fn manifests_agree() {
+        use manifest::Capability as C;
+        let text = || "x".to_owned();
+        let capabilities = vec![
+            C::Network { host: text(), port: 1 },
+            C::Udp { host: text(), port: 0 },
+            C::Listen { port: 1 },
+            C::Multicast,
+            C::Read { path: text() },
+            C::Device { path: text() },
+            C::Execute { path: text() },
+            C::Unknown,
+        ];
+        let manifest = manifest::Manifest {
+            id: "hass".parse().expect("valid"),
+            label: text(),
+            description: text(),
+            version: "1.0.0".into(),
+            api_version: "1.0.0".into(),
+            abi_epoch: 1,
+            attributes: specs(),
+            capabilities,
+            required_ops: vec![1],
+            poll_interval_ms: Some(1000),
+            panic_strategy: "unwind".into(),
+            target: text(),
+            rustc: text(),
+            cpu_features: vec![text()],
+            authors: text(),
+            licence: text(),
+            homepage: text(),
+        };
+        agree::<Manifest>([manifest]);
+    }
+}

@@ -141,8 +141,7 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// The refusal of a part that has the wrong fields or values. A value is not repeated: it may be a secret.
 fn bad_part(part: &str, problem: &str) -> ApiError {
     let problem = without_values(problem);
-    let error =
-        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("the {part} cannot be used: {problem}"));
+    let error = ApiError::bad_request(format!("the {part} cannot be used: {problem}"));
     match problem.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
         Some((field, _)) => error.with_field(field, "is not known"),
         None => error,
@@ -212,11 +211,8 @@ mod tests {
     #[test]
     fn an_unknown_field_is_named() {
         let error = read_json::<crate::api::types::EntityPatch>(br#"{"labl":"x"}"#).expect_err("refused");
-        let expected = ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid",
-            "the body cannot be used: unknown field `labl`, expected `label` at line 1 column 7",
-        );
+        let expected = "the body cannot be used: unknown field `labl`, expected `label` at line 1 column 7";
+        let expected = ApiError::bad_request(expected);
         assert_eq!(error, expected.with_field("labl", "is not known"));
     }
 

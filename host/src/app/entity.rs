@@ -88,7 +88,8 @@ impl App {
         for entity in self.entities_of(integration, false)? {
             for declared in &entity.declaration.states {
                 let address = StateAddress { entity: entity.address.clone(), state: declared.name.clone() };
-                let live = live.remove(&address);
+                // The listing leaves out detached entities' values, which are still to be seen.
+                let live = live.remove(&address).or_else(|| self.ground().house.live_state(&address));
                 states.push(state_view(&entity, declared, address, live.as_deref(), availability(&entity, &running)));
             }
         }
