@@ -340,3 +340,6 @@ fn new_boot() -> String {
     }
     hex::encode(bytes)
 }
+
+#[cfg(test)]
+mod tests;

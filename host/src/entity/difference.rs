@@ -159,8 +159,9 @@ mod tests {
         use Attachment::{Attached, Detached, Hidden};
         type Rows<'a> = &'a [(i64, &'a str, Attachment)];
         // known, declared, all?, removed, (created, updated, reconnected, detached), the rows after
+        type Case<'a> = (Rows<'a>, &'a [&'a str], bool, &'a [&'a str], (u32, u32, u32, u32), &'a str);
         #[rustfmt::skip]
-        let cases: &[(Rows<'_>, &[&str], bool, &[&str], (u32, u32, u32, u32), &str)] = &[
+        let cases: &[Case<'_>] = &[
             (&[], &[], true, &[], (0, 0, 0, 0), ""),
             (&[], &["a", "b"], false, &[], (2, 0, 0, 0), "1 a +, 2 b +"),
             (&[(1, "a", Attached)], &["a"], true, &[], (0, 0, 0, 0), "1 a +"),

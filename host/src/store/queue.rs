@@ -105,6 +105,11 @@ impl Pending {
         !inner.rows.is_empty() && inner.failed_at.is_none()
     }
 
+    /// Whether the last attempt to write failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.inner.lock().failed_at.is_some()
+    }
+
     pub(super) fn take(&self, most: usize) -> Option<Batch> {
         let mut inner = self.inner.lock();
         inner.told = 0;
@@ -158,13 +163,14 @@ impl Pending {
                 }
             }
         }
-        for reply in answers {
-            let _ = reply.send(outcome.as_ref().map(|()| ()).map_err(Fault::copy));
-        }
-        self.room.notify_waiters();
+        // Before the answers: whoever has one finds that subscribers know of the commit.
         if let Some(told) = told {
             told(last);
         }
+        for reply in answers {
+            let _ = reply.send(outcome.as_ref().copied().map_err(Fault::copy));
+        }
+        self.room.notify_waiters();
     }
 
     pub(super) fn close(&self) {

@@ -5,6 +5,7 @@
 //! has come by then; readings that nobody waits for are gathered for `CommitPolicy::every` or `CommitPolicy::rows`.
 //! A job that fails is undone by its savepoint, the others of its transaction are committed.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::CommitPolicy;
 use super::error::Fault;
-use super::queue::{self, Pending};
+use super::queue::{self, Batch, Pending};
 
 /// Most jobs in one transaction: one that waits behind them must not wait long.
 const JOBS_AT_ONCE: usize = 256;
@@ -141,51 +142,82 @@ impl Writer {
     }
 
     /// One transaction: the readings that wait, then the jobs.
+    ///
+    /// Readings that cannot be written do not hold up jobs: one of those may be what makes room on a full disk.
     fn transaction(&mut self, jobs: Vec<Box<dyn Job>>) {
-        let batch = self.pending.take(self.policy.rows);
-        let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(jobs.len());
-        let mut waiting = jobs.into_iter();
-        let mut next_ordinal = self.next_ordinal;
-        let outcome = (|| -> Result<(), Fault> {
-            self.connection.execute_batch("BEGIN IMMEDIATE")?;
-            if let Some(batch) = &batch {
-                next_ordinal = queue::write(&self.connection, batch.rows(), next_ordinal)?;
-            }
-            for mut job in waiting.by_ref() {
-                self.connection.execute_batch("SAVEPOINT job")?;
-                match job.run(&self.connection) {
-                    Ok(()) => {
-                        done.push(job);
-                        self.connection.execute_batch("RELEASE job")?;
-                    }
-                    // A full disk and the like end the whole transaction, not the statement alone.
-                    Err(fault) if self.connection.is_autocommit() => {
-                        job.finish(Err(fault.copy()));
-                        return Err(fault);
-                    }
-                    Err(fault) => {
-                        self.connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
-                        job.finish(Err(fault));
-                    }
-                }
-            }
-            self.connection.execute_batch("COMMIT")?;
-            Ok(())
-        })();
-        if outcome.is_err() && !self.connection.is_autocommit() {
-            if let Err(error) = self.connection.execute_batch("ROLLBACK") {
-                tracing::error!(database = %self.path.display(), %error, "a failed transaction could not be undone");
-            }
+        let mut waiting = VecDeque::from(jobs);
+        let mut done = Vec::with_capacity(waiting.len());
+        let mut batch =
+            if waiting.is_empty() || !self.pending.is_failing() { self.pending.take(self.policy.rows) } else { None };
+        let mut outcome = self.attempt(batch.as_ref(), &mut waiting, &mut done);
+        if let Err(fault) = &outcome
+            && !waiting.is_empty()
+            && done.is_empty()
+            && let Some(batch) = batch.take()
+        {
+            self.pending.settle(batch, Err(fault.copy()), &self.path);
+            outcome = self.attempt(None, &mut waiting, &mut done);
         }
-        if outcome.is_ok() {
-            self.next_ordinal = next_ordinal;
-        }
-        let answer = |outcome: &Result<(), Fault>| outcome.as_ref().map(|()| ()).map_err(Fault::copy);
+        let answer = |outcome: &Result<(), Fault>| outcome.as_ref().copied().map_err(Fault::copy);
         for job in done.into_iter().chain(waiting) {
             job.finish(answer(&outcome));
         }
         if let Some(batch) = batch {
             self.pending.settle(batch, answer(&outcome), &self.path);
         }
+    }
+
+    /// Moves the jobs that ran from `waiting` to `done`; on failure nothing of them is in the database.
+    fn attempt(
+        &mut self,
+        batch: Option<&Batch>,
+        waiting: &mut VecDeque<Box<dyn Job>>,
+        done: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), Fault> {
+        let outcome = self.fill(batch, waiting, done).and_then(|next_ordinal| {
+            self.connection.execute_batch("COMMIT")?;
+            self.next_ordinal = next_ordinal;
+            Ok(())
+        });
+        if outcome.is_err()
+            && !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(database = %self.path.display(), %error, "a failed transaction could not be undone");
+        }
+        outcome
+    }
+
+    fn fill(
+        &self,
+        batch: Option<&Batch>,
+        waiting: &mut VecDeque<Box<dyn Job>>,
+        done: &mut Vec<Box<dyn Job>>,
+    ) -> Result<i64, Fault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let next_ordinal = match batch {
+            Some(batch) => queue::write(&self.connection, batch.rows(), self.next_ordinal)?,
+            None => self.next_ordinal,
+        };
+        while !waiting.is_empty() {
+            self.connection.execute_batch("SAVEPOINT job")?;
+            let Some(mut job) = waiting.pop_front() else { break };
+            match job.run(&self.connection) {
+                Ok(()) => {
+                    done.push(job);
+                    self.connection.execute_batch("RELEASE job")?;
+                }
+                // A full disk and the like end the whole transaction, not the statement alone.
+                Err(fault) if self.connection.is_autocommit() => {
+                    job.finish(Err(fault.copy()));
+                    return Err(fault);
+                }
+                Err(fault) => {
+                    job.finish(Err(fault));
+                    self.connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+                }
+            }
+        }
+        Ok(next_ordinal)
     }
 }

@@ -1,38 +1,52 @@
 //! The database as other rooms and a person meet it.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gatehouse_host::clock::Clock;
+use gatehouse_host::entity::{House, ReadingLimits};
 use gatehouse_host::gateway::Hosting;
 use gatehouse_host::plugin::{Decision, Verdict};
 use gatehouse_host::reason::{Reason, ReasonCode};
 use gatehouse_host::store::{CommitPolicy, Desired, IntegrationRow, KvSpace, Store, StoreError};
 use gatehouse_plugin_api::attribute::{AttributeValue, AttributeValues, PlainValue};
-use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
+use gatehouse_plugin_api::ids::{EntityName, IntegrationId, IntegrationType, StateName};
+use gatehouse_plugin_api::message::{EntityDeclaration, Reading, StateDeclaration};
 use gatehouse_plugin_api::secret::Secret;
+use gatehouse_plugin_api::value::{StateKind, Value};
 
 pub(crate) const QUICK: CommitPolicy =
     CommitPolicy { every: Duration::from_millis(20), rows: 5_000, full_durability: false };
 
+/// A folder for a database and its key.
 pub(crate) struct Place {
-    dir: tempfile::TempDir,
+    folder: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let dir = tempfile::tempdir().unwrap();
+        Self { folder: dir.path().to_owned(), _temporary: Some(dir) }
+    }
+
+    /// One that somebody else made and deletes.
+    pub(crate) fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), _temporary: None }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.dir.path().join("gatehouse.db")
+        self.folder.join("gatehouse.db")
     }
 
     pub(crate) fn key(&self) -> PathBuf {
-        self.dir.path().join("gatehouse.key")
+        self.folder.join("gatehouse.key")
     }
 
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
@@ -40,7 +54,7 @@ impl Place {
     }
 
     fn bytes_of_all_files(&self) -> Vec<u8> {
-        fs::read_dir(self.dir.path()).unwrap().flat_map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
+        fs::read_dir(&self.folder).unwrap().flat_map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
     }
 }
 
@@ -262,4 +276,95 @@ async fn one_failing_write_does_not_undo_its_neighbours() {
     let outcomes = futures_util::future::join_all(writes).await;
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, false, true]);
     assert_eq!(store.kv_keys(&hass, KvSpace::Data, "").await.unwrap(), ["a", "b", "c"]);
+}
+
+/// The folder of fixtures: `schema-N.db` with `schema-N.key`, one pair per released schema.
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// With this variable set the test below writes the present schema's fixture, which is done once per new schema.
+const WRITE_FIXTURE: &str = "GATEHOUSE_WRITE_SCHEMA_FIXTURE";
+
+fn lamp() -> EntityDeclaration {
+    let state = |name: &str, kind| StateDeclaration {
+        name: StateName::new(name).unwrap(),
+        label: "Label".into(),
+        kind,
+        sensed: true,
+        controllable: true,
+    };
+    EntityDeclaration {
+        name: EntityName::new("Lamp").unwrap(),
+        label: "A lamp".into(),
+        entity_type: "light".into(),
+        states: vec![state("power", StateKind::OnOff), state("level", StateKind::number("%"))],
+        previous_name: None,
+    }
+}
+
+fn lamp_readings() -> Vec<Reading> {
+    let reading = |state: &str, value, at_ms| Reading {
+        entity: EntityName::new("lamp").unwrap(),
+        state: StateName::new(state).unwrap(),
+        value,
+        at_ms: Some(at_ms),
+    };
+    vec![
+        reading("power", Value::OnOff(true), 1_700_000_000_000),
+        reading("level", Value::Number(40.5), 1_700_000_000_001),
+        reading("level", Value::Number(41.5), 1_700_000_000_001),
+    ]
+}
+
+async fn house(store: &Store) -> House {
+    let limits = ReadingLimits { queue_rows: 1_000, subscriber_rows: 1_000 };
+    House::open(store.clone(), Clock::manual(1_700_000_000_005).0, limits).await.unwrap()
+}
+
+async fn write_fixture(to: &str) {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    store.integration_save(integration("hass")).await.unwrap();
+    store.verdict_save(verdict("broken.so", Decision::Refused)).await.unwrap();
+    store.kv_set(&id("hass"), KvSpace::Secrets, "refresh", Some(b"kept".to_vec())).await.unwrap();
+    let house = house(&store).await;
+    house.declare(&id("hass"), vec![lamp()]).await.unwrap();
+    house.emit_durable(&id("hass"), lamp_readings()).await.unwrap();
+    house.label_set(&"hass:lamp".parse().unwrap(), Some("Mine".into())).await.unwrap();
+    store.close().await;
+    fs::copy(place.database(), fixtures().join(format!("{to}.db"))).unwrap();
+    fs::copy(place.key(), fixtures().join(format!("{to}.key"))).unwrap();
+}
+
+#[tokio::test]
+async fn every_released_schema_is_migrated_with_all_that_it_holds() {
+    if let Ok(to) = std::env::var(WRITE_FIXTURE) {
+        write_fixture(&to).await;
+    }
+    let mut seen = 0;
+    for entry in fs::read_dir(fixtures()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "db") {
+            continue;
+        }
+        seen += 1;
+        let place = Place::new();
+        fs::copy(&path, place.database()).unwrap();
+        fs::copy(path.with_extension("key"), place.key()).unwrap();
+        fs::set_permissions(place.key(), PermissionsExt::from_mode(0o600)).unwrap();
+        let store = place.open().unwrap();
+        assert_eq!(store.integration_list().await.unwrap(), [integration("hass")]);
+        assert_eq!(store.verdict_list().await.unwrap(), [verdict("broken.so", Decision::Refused)]);
+        assert_eq!(store.kv_get(&id("hass"), KvSpace::Secrets, "refresh").await.unwrap().unwrap(), b"kept");
+        let house = house(&store).await;
+        let entity = house.entity(&"hass:lamp".parse().unwrap()).unwrap();
+        assert_eq!((&entity.declaration, entity.person_label.as_deref()), (&lamp(), Some("Mine")));
+        let history = house.history(&"hass:lamp/level".parse().unwrap(), 0, i64::MAX, 10).await.unwrap();
+        assert_eq!(history.iter().map(|row| row.value.to_string()).collect::<Vec<_>>(), ["40.5", "41.5"]);
+        let power = house.live_state(&"hass:lamp/power".parse().unwrap()).unwrap();
+        assert_eq!((&power.value, power.changed_at_ms), (&Value::OnOff(true), 1_700_000_000_000));
+        store.close().await;
+    }
+    assert!(seen >= 1, "the fixtures are there");
 }
