@@ -1,9 +1,11 @@
-//! The house itself: opens gateways, asks them, and shows what they did.
+//! The house itself: opens a gateway, calls it, and moves its time.
 
-use std::collections::BTreeMap;
+mod ask;
+mod show;
+
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc as blocking;
@@ -13,22 +15,17 @@ use gatehouse_abi::{GatewayHandle, HostHandle, gateway_box, host_box};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::FlowDriver;
+pub use ask::IntoValues;
+
 use super::host::{Desk, HostSide};
-use super::world::{World, place};
-use crate::attribute::{AttributeValues, FieldErrors};
+use super::world::World;
 use crate::context::{Clock, VirtualTime};
 use crate::error::{CallError, ErrorCode};
 use crate::gateway::IntegrationGateway;
-use crate::ids::{EntityName, IntegrationId, StateName};
-use crate::manage::{ManageReply, ManageRequest, Method, PaneReply, PaneRequest};
-use crate::message::{
-    Attributes, ConnectionResult, Control, ControlOutcome, Diagnostics, EntityDeclaration, Health, Instance, LogFilter,
-    LogRecord, Progress, Reading, SyncOutcome,
-};
+use crate::ids::IntegrationId;
+use crate::message::Instance;
 use crate::ops::{self, Op, Side};
-use crate::value::Value;
-use crate::{Secret, runtime, wire};
+use crate::{runtime, wire};
 
 /// How long [`House::wait_for`] waits before it gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -173,24 +170,6 @@ impl<R: DeserializeOwned> Waiting<R> {
     }
 }
 
-/// What [`House::start`] takes: values, or `()` for none.
-pub trait IntoValues {
-    /// The values.
-    fn into_values(self) -> AttributeValues;
-}
-
-impl IntoValues for AttributeValues {
-    fn into_values(self) -> AttributeValues {
-        self
-    }
-}
-
-impl IntoValues for () {
-    fn into_values(self) -> AttributeValues {
-        AttributeValues::default()
-    }
-}
-
 impl House {
     /// How the house is to be.
     pub fn builder() -> Builder {
@@ -248,141 +227,6 @@ impl House {
     /// The gateway's, or `deadline`.
     pub fn call<R: DeserializeOwned>(&self, op: &Op, request: &impl Serialize) -> Result<R, CallError> {
         self.post(op, request).wait()
-    }
-
-    /// Starts the integration with these values; `()` for none.
-    ///
-    /// # Errors
-    /// The gateway's; `bad_configuration` names the fields.
-    pub fn start(&self, values: impl IntoValues) -> Result<(), CallError> {
-        self.call(&ops::START, &Attributes { attributes: values.into_values() })
-    }
-
-    /// Stops the integration.
-    ///
-    /// # Errors
-    /// The gateway's.
-    pub fn stop(&self) -> Result<(), CallError> {
-        self.call(&ops::STOP, &())
-    }
-
-    /// One monitor cycle.
-    ///
-    /// # Errors
-    /// The gateway's.
-    pub fn poll(&self) -> Result<(), CallError> {
-        self.call(&ops::POLL, &())
-    }
-
-    /// Sets one state, checked first as a host does; a value in the outcome counts as a reading.
-    ///
-    /// # Errors
-    /// `not_found`, `refused` as a host would, and the gateway's.
-    pub fn control(&self, entity: &str, state: &str, value: impl Into<Value>) -> Result<ControlOutcome, CallError> {
-        let value = value.into();
-        let invalid = |error: crate::ids::BadName| CallError::new(ErrorCode::NotFound, error.to_string());
-        let (entity, state) = (EntityName::new(entity).map_err(invalid)?, StateName::new(state).map_err(invalid)?);
-        self.check_control(&entity, &state, &value)?;
-        let request = Control { entity: entity.clone(), state: state.clone(), value, payload: serde_json::Value::Null };
-        let outcome: ControlOutcome = self.call(&ops::CONTROL, &request)?;
-        if let Some(value) = outcome.value.clone() {
-            let now_ms = self.now_ms();
-            self.desk.world().accept(vec![Reading { entity, state, value, at_ms: None }], now_ms);
-            self.desk.ring();
-        }
-        Ok(outcome)
-    }
-
-    fn check_control(&self, entity: &EntityName, state: &StateName, value: &Value) -> Result<(), CallError> {
-        let missing = || CallError::new(ErrorCode::NotFound, format!("there is no {entity}/{state}"));
-        let known = self.entity(entity.as_str()).ok_or_else(missing)?;
-        let declared = known.states.iter().find(|s| s.name.as_str().eq_ignore_ascii_case(state.as_str()));
-        let declared = declared.ok_or_else(missing)?;
-        let refused = |problem: String| CallError::new(ErrorCode::Refused, format!("{entity}/{state} {problem}"));
-        if !declared.controllable {
-            return Err(refused("cannot be set".to_owned()));
-        }
-        declared.kind.check(value).map_err(refused)
-    }
-
-    /// A flow of activation, not begun.
-    pub fn activation(&self) -> FlowDriver<'_> {
-        FlowDriver::new(self, &ops::ACTIVATE, AttributeValues::default())
-    }
-
-    /// A flow of deactivation of an integration with these attributes, not begun.
-    pub fn deactivation(&self, values: impl IntoValues) -> FlowDriver<'_> {
-        FlowDriver::new(self, &ops::DEACTIVATE, values.into_values())
-    }
-
-    /// Asks for a page: GET with these parameters.
-    ///
-    /// # Errors
-    /// The gateway's.
-    pub fn page(&self, params: &[(&str, &str)]) -> Result<ManageReply, CallError> {
-        self.call(&ops::MANAGE, &ManageRequest { method: Method::Get, params: text_map(params), form: BTreeMap::new() })
-    }
-
-    /// Sends a form to a page: POST with these parameters and fields.
-    ///
-    /// # Errors
-    /// The gateway's.
-    pub fn send_form(&self, params: &[(&str, &str)], form: &[(&str, &str)]) -> Result<ManageReply, CallError> {
-        self.call(&ops::MANAGE, &ManageRequest { method: Method::Post, params: text_map(params), form: text_map(form) })
-    }
-
-    /// A template of the gateway's by name.
-    ///
-    /// # Errors
-    /// The call's.
-    pub fn pane(&self, name: &str) -> Result<Option<String>, CallError> {
-        let reply: PaneReply = self.call(&ops::PANE, &PaneRequest { name: name.to_owned() })?;
-        Ok(reply.source)
-    }
-
-    /// What is wrong with which field of these values; empty when nothing is.
-    ///
-    /// # Errors
-    /// The gateway's.
-    pub fn validate(&self, values: impl IntoValues) -> Result<FieldErrors, CallError> {
-        self.call(&ops::VALIDATE_CONFIGURATION, &Attributes { attributes: values.into_values() })
-    }
-
-    /// A live probe with these values.
-    ///
-    /// # Errors
-    /// `bad_configuration` when the values are wrong.
-    pub fn test_connection(&self, values: impl IntoValues) -> Result<ConnectionResult, CallError> {
-        self.call(&ops::TEST_CONNECTION, &Attributes { attributes: values.into_values() })
-    }
-
-    /// Takes a complete snapshot and says what it changed.
-    ///
-    /// # Errors
-    /// The gateway's; `unsupported` when it declares its entities by itself.
-    pub fn synchronize(&self) -> Result<SyncOutcome, CallError> {
-        let before = self.desk.world().snapshots.len();
-        self.call::<()>(&ops::SYNCHRONIZE, &())?;
-        let world = self.desk.world();
-        world.snapshots.get(before).copied().ok_or_else(|| {
-            CallError::new(ErrorCode::NoReply, "the gateway answered synchronize and sent no complete snapshot")
-        })
-    }
-
-    /// What helps to find a fault.
-    ///
-    /// # Errors
-    /// The gateway's.
-    pub fn diagnostics(&self) -> Result<serde_json::Value, CallError> {
-        self.call::<Diagnostics>(&ops::DIAGNOSTICS, &()).map(|diagnostics| diagnostics.data)
-    }
-
-    /// Replaces the log filter.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn set_log_filter(&self, filter: &str) -> Result<(), CallError> {
-        self.call(&ops::SET_LOG_FILTER, &LogFilter { filter: filter.to_owned() })
     }
 
     /// Keeps back the answers about readings (`true`), or gives them all and keeps back no more: a busy host.
@@ -456,91 +300,4 @@ impl House {
             self.desk.wait_change(seen, LOOK_AGAIN);
         }
     }
-
-    /// The folder that the gateway may write to.
-    pub fn data_dir(&self) -> &Path {
-        &self.data_dir.0
-    }
-
-    /// The entities, by lower-cased name.
-    pub fn entities(&self) -> Vec<EntityDeclaration> {
-        self.desk.world().entities.values().cloned().collect()
-    }
-
-    /// One entity.
-    pub fn entity(&self, name: &str) -> Option<EntityDeclaration> {
-        self.desk.world().entities.get(&name.to_lowercase()).cloned()
-    }
-
-    /// Every reading taken, in order; those without a time of their own have the time of arrival.
-    pub fn readings(&self) -> Vec<Reading> {
-        self.desk.world().readings.clone()
-    }
-
-    /// How many of the readings are committed.
-    pub fn committed(&self) -> usize {
-        self.desk.world().committed
-    }
-
-    /// Why readings were refused, one sentence for each.
-    pub fn refused(&self) -> Vec<String> {
-        self.desk.world().refused.clone()
-    }
-
-    /// A state's live value.
-    pub fn state(&self, entity: &str, state: &str) -> Option<Value> {
-        self.desk.world().live.get(&place(entity, state)).map(|reading| reading.value.clone())
-    }
-
-    /// A state's live value when it is a number.
-    pub fn number(&self, entity: &str, state: &str) -> Option<f64> {
-        match self.state(entity, state) {
-            Some(Value::Number(number)) => Some(number),
-            _ => None,
-        }
-    }
-
-    /// What the gateway logged.
-    pub fn logs(&self) -> Vec<LogRecord> {
-        self.desk.world().logs.clone()
-    }
-
-    /// How many log events were dropped because too many came.
-    pub fn logs_dropped(&self) -> u64 {
-        self.desk.world().logs_dropped
-    }
-
-    /// The health reported last.
-    pub fn health(&self) -> Health {
-        self.desk.world().health.clone()
-    }
-
-    /// Every progress told.
-    pub fn progress(&self) -> Vec<Progress> {
-        self.desk.world().progress.clone()
-    }
-
-    /// A value of the key-value store.
-    ///
-    /// # Panics
-    /// When what is kept is not a `T`.
-    pub fn kv<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let bytes = self.desk.world().kv.get(key).cloned()?;
-        Some(wire::decode(&bytes).unwrap_or_else(|error| panic!("{key:?}: {error}")))
-    }
-
-    /// A secret of the sealed store.
-    pub fn secret(&self, key: &str) -> Option<Secret<String>> {
-        let bytes = self.desk.world().secrets.get(key).cloned()?;
-        String::from_utf8(bytes).ok().map(Secret::new)
-    }
-
-    /// How often the gateway called the host with this operation.
-    pub fn calls(&self, op: &Op) -> usize {
-        self.desk.world().calls.iter().filter(|number| **number == op.number).count()
-    }
-}
-
-fn text_map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
