@@ -84,6 +84,11 @@ impl Home {
         std::path::absolute(&root).map(Self::at).map_err(|source| HomeError::Relative { path: root, source })
     }
 
+    /// The home of a terminal in which [`HOME_VARIABLE`] is not set.
+    pub fn by_default() -> Option<Self> {
+        place(|name| if name == HOME_VARIABLE { None } else { std::env::var_os(name) }).map(Self::at)
+    }
+
     /// Makes the home and its folders where they are missing, closed to other users (mode 0700).
     ///
     /// # Errors

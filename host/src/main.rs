@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use gatehouse_host::gateway;
+use gatehouse_host::{cli, gateway};
 
 fn main() -> ExitCode {
     // Before anything else: a worker has one thread and owns no descriptor while it gives up its rights.
     if gateway::is_worker() {
         return gateway::run_worker();
     }
-    ExitCode::SUCCESS
+    cli::run()
 }

@@ -1,0 +1,392 @@
+//! The command line: what can be typed, with its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress};
+
+/// Home integrations as plugins that come, run and go without a restart.
+#[derive(Debug, Parser)]
+#[command(name = "gatehouse", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  gatehouse serve                                  run the daemon here
+  gatehouse integration activate system-monitor    set an integration up
+  gatehouse state watch                            see what happens in the house
+  gatehouse control virtual-house:lamp/power on    switch something")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// The home folder [default: $XDG_STATE_HOME/gatehouse, else ~/.local/state/gatehouse]
+    #[arg(long, global = true, env = "GATEHOUSE_HOME", value_name = "PATH", value_hint = ValueHint::DirPath, hide_env_values = true)]
+    pub(super) home: Option<PathBuf>,
+    /// Print JSON; commands that go on print one object a line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// When to print in colour; NO_COLOR switches it off as well
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: ColorChoice,
+}
+
+/// When to print in colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the daemon in the foreground
+    Serve(Serve),
+    /// Show how the daemon is and where its things are
+    Status,
+    /// Plugin files: what is there, why a file was refused, how to begin one
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Integrations: set up, look at, pause, change, switch off
+    #[command(subcommand)]
+    Integration(Integration),
+    /// Entities: the things in the house
+    #[command(subcommand)]
+    Entity(Entity),
+    /// States of entities: their values now and before
+    #[command(subcommand)]
+    State(State),
+    /// Set a controllable state
+    Control(Control),
+    /// Show the daemon's log
+    Log(Log),
+    /// The configuration file
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  gatehouse completion bash > ~/.local/share/bash-completion/completions/gatehouse"
+    )]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Another configuration file than gatehouse.toml in the home
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Plugin {
+    /// List every plugin file with its verdict
+    List,
+    /// Show what a plugin says of itself
+    Show {
+        /// The file's name, or its integration type
+        plugin: String,
+    },
+    /// Say why a file has its verdict and what to do
+    Why {
+        /// The file's name, or its integration type
+        plugin: String,
+    },
+    /// Inspect a file anywhere, without running or installing it; needs no daemon
+    Inspect {
+        /// The file
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Write a new plugin crate: settings, a poll, a control and a test that passes
+    #[command(after_help = "\
+Example:
+  gatehouse plugin new weather-station
+  cd weather-station && cargo test && cargo build --release")]
+    New(PluginNew),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PluginNew {
+    /// The plugin's id and crate name: lower-case letters, digits, hyphens
+    pub(super) name: String,
+    /// Use the SDK of a checkout of Gatehouse instead of a copy in the crate's vendor folder
+    #[arg(long, value_name = "CHECKOUT", value_hint = ValueHint::DirPath)]
+    pub(super) path: Option<PathBuf>,
+    /// The folder to make [default: NAME in the current folder]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Integration {
+    /// List the integrations
+    List,
+    /// Show one integration: state, reason, settings
+    Show {
+        /// The integration
+        id: IntegrationId,
+    },
+    /// Set an integration up; asks on a terminal
+    Activate(Activate),
+    /// Switch an integration off; asks on a terminal
+    Deactivate(Deactivate),
+    /// Show or use a page of the integration's own
+    Manage(Manage),
+    /// Stop an integration for now; it stays set up
+    Pause {
+        /// The integration
+        id: IntegrationId,
+    },
+    /// Start a paused integration, or try one again at once
+    Resume {
+        /// The integration
+        id: IntegrationId,
+    },
+    /// Change settings
+    #[command(after_help = "\
+Examples:
+  gatehouse integration set hass poll_interval=30s
+  gatehouse integration set hass --set-file token=/run/secrets/hass")]
+    Set(Set),
+}
+
+/// How answers are given without being asked.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Answers {
+    /// Answer a field; KEY=- reads standard input (for one field); STEP.KEY=VALUE when several steps have the field
+    #[arg(long = "set", value_name = "[STEP.]KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Answer a field with a file's content: the way for secrets
+    #[arg(long, value_name = "[STEP.]KEY=PATH")]
+    pub(super) set_file: Vec<String>,
+    /// Choose an option of a menu
+    #[arg(long, value_name = "[STEP.]OPTION")]
+    pub(super) choose: Vec<String>,
+    /// Ask nothing: take the defaults and confirm
+    #[arg(long, short)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gatehouse integration activate system-monitor
+  gatehouse integration activate hass --set api_base_url=http://pi:8123 --set-file api_token=token.txt --yes
+  gatehouse integration activate hass --id hass-cabin
+
+A secret is never given by --set KEY=VALUE, which other users of the machine can see: use --set-file KEY=PATH,
+--set KEY=- (standard input), or wait to be asked.")]
+pub(super) struct Activate {
+    /// The integration type, or the id of an integration to set up anew
+    pub(super) integration_type: String,
+    /// The id of the new integration; needed for a second one of a type
+    #[arg(long)]
+    pub(super) id: Option<IntegrationId>,
+    #[command(flatten)]
+    pub(super) answers: Answers,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gatehouse integration deactivate hass                 asks; keeps history and what you made
+  gatehouse integration deactivate hass --safe --yes    the same without asking
+  gatehouse integration deactivate hass --purge --yes   deletes everything of it")]
+pub(super) struct Deactivate {
+    /// The integration
+    pub(super) id: IntegrationId,
+    /// Keep history and what a person made; settings and secrets are erased (this is the default)
+    #[arg(long, conflicts_with_all = ["all", "purge"])]
+    pub(super) safe: bool,
+    /// Delete entities, history and data too; asks for the id to be typed
+    #[arg(long)]
+    pub(super) all: bool,
+    /// As --all, without the id being typed; with --yes nothing is asked
+    #[arg(long)]
+    pub(super) purge: bool,
+    /// Keep settings and secrets for the next activation
+    #[arg(long, conflicts_with_all = ["all", "purge"])]
+    pub(super) keep_settings: bool,
+    #[command(flatten)]
+    pub(super) answers: Answers,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gatehouse integration manage virtual-house
+  gatehouse integration manage virtual-house page=rooms
+  gatehouse integration manage virtual-house page=rooms --post name=Attic")]
+pub(super) struct Manage {
+    /// The integration
+    pub(super) id: IntegrationId,
+    /// Parameters of the page
+    #[arg(value_name = "KEY=VALUE")]
+    pub(super) params: Vec<String>,
+    /// Send a form: its fields
+    #[arg(long, value_name = "KEY=VALUE", num_args = 0..)]
+    pub(super) post: Option<Vec<String>>,
+    /// Print the page's HTML instead of text
+    #[arg(long)]
+    pub(super) html: bool,
+    /// Where to save a file that the page answers with [default: its own name, here]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) save: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Set {
+    /// The integration
+    pub(super) id: IntegrationId,
+    /// Settings to change; KEY=- reads standard input
+    #[arg(value_name = "KEY=VALUE")]
+    pub(super) values: Vec<String>,
+    /// Set to a file's content: the way for secrets
+    #[arg(long, value_name = "KEY=PATH")]
+    pub(super) set_file: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Entity {
+    /// List the entities
+    List {
+        /// Only those of this integration
+        #[arg(long, value_name = "ID")]
+        integration: Option<IntegrationId>,
+        /// Those too that their integration no longer has
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one entity with its states
+    Show {
+        /// The entity: INTEGRATION:ENTITY
+        address: EntityAddress,
+    },
+    /// Give an entity a name of your own; an empty one takes the plugin's again
+    Rename {
+        /// The entity: INTEGRATION:ENTITY
+        address: EntityAddress,
+        /// The name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum State {
+    /// Print states with their values
+    Get {
+        /// Addresses, or patterns with * (all when there are none)
+        #[arg(value_name = "PATTERN")]
+        patterns: Vec<String>,
+    },
+    /// Follow states as they change
+    #[command(after_help = "\
+Examples:
+  gatehouse state watch
+  gatehouse state watch system-monitor 'virtual-house:*/power'
+  gatehouse state watch --json | jq .value")]
+    Watch {
+        /// Addresses, entities, integrations, or patterns with * (all when there are none)
+        #[arg(value_name = "PATTERN")]
+        patterns: Vec<String>,
+    },
+    /// Print what a state was
+    #[command(after_help = "\
+Examples:
+  gatehouse state history system-monitor:cpu/usage --since 1h
+  gatehouse state history virtual-house:lamp/power --since 2026-11-24 --csv")]
+    History(History),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct History {
+    /// The state: INTEGRATION:ENTITY/STATE
+    pub(super) address: StateAddress,
+    /// From when on: an age (30m, 1h30m, 7d), a date or a date with time
+    #[arg(long, default_value = "1h", value_name = "WHEN")]
+    pub(super) since: String,
+    /// Until when, in the same form [default: now]
+    #[arg(long, value_name = "WHEN")]
+    pub(super) until: Option<String>,
+    /// The most readings to print; the newest ones
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) limit: u32,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub(super) csv: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gatehouse control virtual-house:lamp/power on
+  gatehouse control virtual-house:lamp/brightness 40 --payload '{\"transition_s\": 5}'")]
+pub(super) struct Control {
+    /// The state: INTEGRATION:ENTITY/STATE
+    pub(super) address: StateAddress,
+    /// The value: on, off, a number, a choice, text
+    #[arg(allow_hyphen_values = true)]
+    pub(super) value: String,
+    /// More for the plugin: a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(super) payload: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Log {
+    /// Go on as lines come
+    #[arg(long, short)]
+    pub(super) follow: bool,
+    /// Only lines about this integration
+    #[arg(long, value_name = "ID")]
+    pub(super) integration: Option<IntegrationId>,
+    /// The least level to show
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(super) level: Level,
+    /// How many of the newest lines to begin with
+    #[arg(long, short = 'n', default_value_t = 200, value_name = "N")]
+    pub(super) lines: u32,
+}
+
+/// A level of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum Level {
+    /// Payloads
+    Trace,
+    /// Decisions
+    Debug,
+    /// Transitions
+    Info,
+    /// Degraded but handled
+    Warn,
+    /// A person must act
+    Error,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Print the values in force, each key with its meaning
+    Show {
+        /// The file [default: gatehouse.toml in the home]
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Find every mistake in a configuration file
+    Check {
+        /// The file [default: gatehouse.toml in the home]
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,199 @@
+//! The daemon as the commands see it: one method for each request, errors told as a command tells them.
+
+use std::collections::BTreeMap;
+
+use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::failure::Failure;
+use super::hint::Hints;
+use crate::api::client::{Client, ClientError, EventStream, encoded, path_with_query};
+use crate::api::types::{
+    AttributesPatch, ControlAnswer, ControlRequest, Done, Entity, EntityPatch, Flow, FlowAnswerRequest,
+    FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State, Status,
+};
+use crate::home::Home;
+
+/// Asks the daemon of a home.
+#[derive(Debug, Clone)]
+pub(super) struct Daemon {
+    client: Client,
+    home: Home,
+    /// Commands to type next.
+    pub(super) hints: Hints,
+}
+
+type Answer<T> = Result<T, Failure>;
+
+impl Daemon {
+    /// For the daemon that serves `home`; connects at the first request.
+    pub(super) fn new(home: &Home) -> Self {
+        Self { client: Client::new(home), home: home.clone(), hints: Hints::new(home) }
+    }
+
+    /// A client's error as a command tells it.
+    pub(super) fn failure(&self, error: &ClientError) -> Failure {
+        match error {
+            ClientError::NoDaemon { .. } => Failure::failed(format!("no daemon serves {}", self.home.root().display()))
+                .advise(format!(
+                    "start it: {}\nor name the home of the one that runs: --home PATH, or GATEHOUSE_HOME",
+                    self.hints.command(&["serve"])
+                )),
+            ClientError::Answer { problem, .. } => {
+                let mut failure = Failure::failed(&problem.message);
+                for (field, sentence) in &problem.fields {
+                    if !problem.message.contains(sentence) {
+                        failure = failure.line(format!("{field}: {sentence}"));
+                    }
+                }
+                failure
+            }
+            other => {
+                let mut text = other.to_string();
+                let mut cause = std::error::Error::source(other);
+                while let Some(source) = cause {
+                    text = format!("{text}: {source}");
+                    cause = source.source();
+                }
+                Failure::failed(text)
+            }
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Answer<T> {
+        self.client.get(path).await.map_err(|error| self.failure(&error))
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Answer<T> {
+        self.client.post(path, body).await.map_err(|error| self.failure(&error))
+    }
+
+    pub(super) async fn status(&self) -> Answer<Status> {
+        self.get("/v1/status").await
+    }
+
+    pub(super) async fn plugins(&self) -> Answer<Vec<Plugin>> {
+        self.get("/v1/plugins").await
+    }
+
+    pub(super) async fn plugin(&self, file_or_type: &str) -> Answer<Plugin> {
+        self.get(&format!("/v1/plugins/{}", encoded(file_or_type))).await
+    }
+
+    pub(super) async fn integrations(&self) -> Answer<Vec<Integration>> {
+        self.get("/v1/integrations").await
+    }
+
+    pub(super) async fn integration(&self, id: &IntegrationId) -> Answer<Integration> {
+        self.get(&integration_path(id, "")).await
+    }
+
+    pub(super) async fn pause(&self, id: &IntegrationId) -> Answer<Integration> {
+        self.post(&integration_path(id, "/pause"), &Done {}).await
+    }
+
+    pub(super) async fn resume(&self, id: &IntegrationId) -> Answer<Integration> {
+        self.post(&integration_path(id, "/resume"), &Done {}).await
+    }
+
+    pub(super) async fn set(&self, id: &IntegrationId, values: GivenValues) -> Answer<Integration> {
+        let path = integration_path(id, "/attributes");
+        self.client.patch(&path, &AttributesPatch { values }).await.map_err(|error| self.failure(&error))
+    }
+
+    /// A page; with a form it is a POST.
+    pub(super) async fn manage(
+        &self,
+        id: &IntegrationId,
+        params: impl IntoIterator<Item = (&str, &str)>,
+        form: Option<BTreeMap<String, String>>,
+    ) -> Answer<ManageAnswer> {
+        let query: Vec<_> = params.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        let path = path_with_query(&integration_path(id, "/manage"), &query);
+        match form {
+            Some(form) => self.post(&path, &form).await,
+            None => self.get(&path).await,
+        }
+    }
+
+    pub(super) async fn flow_begin(&self, begin: &FlowBeginRequest) -> Answer<Flow> {
+        self.post("/v1/flows", begin).await
+    }
+
+    pub(super) async fn flow(&self, flow_id: &str) -> Answer<Flow> {
+        self.get(&format!("/v1/flows/{}", encoded(flow_id))).await
+    }
+
+    pub(super) async fn flow_answer(&self, flow_id: &str, step_id: &str, answer: &FlowAnswerRequest) -> Answer<Flow> {
+        self.post(&format!("/v1/flows/{}/steps/{}", encoded(flow_id), encoded(step_id)), answer).await
+    }
+
+    pub(super) async fn flow_abort(&self, flow_id: &str) -> Answer<Done> {
+        let path = format!("/v1/flows/{}", encoded(flow_id));
+        self.client.delete(&path).await.map_err(|error| self.failure(&error))
+    }
+
+    pub(super) async fn entities(&self) -> Answer<Vec<Entity>> {
+        self.get("/v1/entities?all=true").await
+    }
+
+    pub(super) async fn entity(&self, address: &EntityAddress) -> Answer<Entity> {
+        self.get(&format!("/v1/entities/{}", encoded(&address.to_string()))).await
+    }
+
+    pub(super) async fn entity_rename(&self, address: &EntityAddress, label: String) -> Answer<Entity> {
+        let path = format!("/v1/entities/{}", encoded(&address.to_string()));
+        self.client.patch(&path, &EntityPatch { label }).await.map_err(|error| self.failure(&error))
+    }
+
+    pub(super) async fn states(&self) -> Answer<Vec<State>> {
+        self.get("/v1/states").await
+    }
+
+    pub(super) async fn control(&self, address: &StateAddress, request: &ControlRequest) -> Answer<ControlAnswer> {
+        self.post(&state_path(address, "/control"), request).await
+    }
+
+    pub(super) async fn history(
+        &self,
+        address: &StateAddress,
+        since_ms: i64,
+        until_ms: Option<i64>,
+        limit: u32,
+    ) -> Answer<History> {
+        let (since, until, limit) = (since_ms.to_string(), until_ms.map(|at| at.to_string()), limit.to_string());
+        let query =
+            [("since_ms", Some(since.as_str())), ("until_ms", until.as_deref()), ("limit", Some(limit.as_str()))];
+        self.get(&path_with_query(&state_path(address, "/history"), &query)).await
+    }
+
+    /// The path of the log with these filters; `follow` makes it a stream.
+    pub(super) fn log_path(integration: Option<&IntegrationId>, level: &str, lines: u32, follow: bool) -> String {
+        let lines = lines.to_string();
+        let query = [
+            ("level", Some(level)),
+            ("integration", integration.map(IntegrationId::as_str)),
+            ("limit", Some(lines.as_str())),
+            ("follow", follow.then_some("true")),
+        ];
+        path_with_query("/v1/log", &query)
+    }
+
+    pub(super) async fn log(&self, path: &str) -> Answer<LogPage> {
+        self.get(path).await
+    }
+
+    /// An event stream; the client's error stays, so that the caller can connect again.
+    pub(super) async fn events(&self, path: &str, after: Option<&str>) -> Result<EventStream, ClientError> {
+        self.client.events(path, after).await
+    }
+}
+
+fn integration_path(id: &IntegrationId, rest: &str) -> String {
+    format!("/v1/integrations/{}{rest}", encoded(id.as_str()))
+}
+
+fn state_path(address: &StateAddress, rest: &str) -> String {
+    format!("/v1/states/{}{rest}", encoded(&address.to_string()))
+}

@@ -1,0 +1,70 @@
+//! `log`: the daemon's log, kept lines and new ones.
+
+use gatehouse_plugin_api::message::LogLevel;
+
+use super::args::{self, Level};
+use super::daemon::Daemon;
+use super::failure::{FAILED, Failure};
+use super::output::{Output, Tone};
+use super::when;
+use crate::api::types::LogLine;
+
+pub(super) async fn run(daemon: &Daemon, wanted: &args::Log, output: &Output) -> Result<(), Failure> {
+    let level = match wanted.level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    };
+    if let Some(id) = &wanted.integration {
+        // Tells a mistyped id, which the log's filter cannot know of.
+        daemon.integration(id).await?;
+    }
+    let path = Daemon::log_path(wanted.integration.as_ref(), level, wanted.lines, wanted.follow);
+    if !wanted.follow {
+        for line in daemon.log(&path).await?.lines {
+            print(&line, output)?;
+        }
+        return Ok(());
+    }
+    let mut stream = daemon.events(&path, None).await.map_err(|error| daemon.failure(&error))?;
+    loop {
+        tokio::select! {
+            event = stream.next() => match event.map_err(|error| daemon.failure(&error))? {
+                Some(event) if event.event == "log" => {
+                    print(&event.json().map_err(|error| daemon.failure(&error))?, output)?;
+                }
+                Some(_) => {}
+                None => {
+                    output.aside("the daemon ended the log");
+                    return Err(Failure::Silent { code: FAILED });
+                }
+            },
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
+
+fn print(line: &LogLine, output: &Output) -> Result<(), Failure> {
+    if output.json { output.json_line(line) } else { output.line(text(line, output)) }
+}
+
+fn text(line: &LogLine, output: &Output) -> String {
+    let (word, tone) = match line.level {
+        LogLevel::Trace => ("TRACE", Tone::Dim),
+        LogLevel::Debug => ("DEBUG", Tone::Dim),
+        LogLevel::Info => ("INFO ", Tone::Good),
+        LogLevel::Warn => ("WARN ", Tone::Warn),
+        LogLevel::Error => ("ERROR", Tone::Bad),
+    };
+    let mut text = format!("{} {}", output.paint(Tone::Dim, when::local(line.at_ms)), output.paint(tone, word));
+    if let Some(integration) = &line.integration {
+        text.push_str(&format!(" {}", output.paint(Tone::Strong, format!("[{integration}]"))));
+    }
+    text.push_str(&format!(" {}", line.message));
+    for (key, value) in &line.fields {
+        text.push_str(&output.paint(Tone::Dim, format!(" {key}={value}")));
+    }
+    text
+}

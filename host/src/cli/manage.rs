@@ -1,0 +1,102 @@
+//! `integration manage`: a page of the plugin's own, as text, as HTML, or a file to save.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::args;
+use super::daemon::Daemon;
+use super::failure::{FAILED, Failure};
+use super::output::Output;
+use super::words;
+use crate::api::types::ManageAnswer;
+use base64::Engine as _;
+
+/// How many redirects are followed.
+const REDIRECTS: u32 = 5;
+
+pub(super) async fn run(daemon: &Daemon, wanted: &args::Manage, output: &Output) -> Result<(), Failure> {
+    let mut params = pairs(&wanted.params, "")?;
+    let mut form = wanted.post.as_ref().map(|fields| pairs(fields, "--post ")).transpose()?;
+    for _ in 0..=REDIRECTS {
+        let query = params.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        match daemon.manage(&wanted.id, query, form.take()).await? {
+            ManageAnswer::Redirect(to) => params = to,
+            page => return show(page, wanted, output),
+        }
+    }
+    Err(Failure::failed(format!("{} led from page to page more than {REDIRECTS} times", wanted.id))
+        .advise("tell the plugin's author"))
+}
+
+fn pairs(texts: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failure> {
+    texts
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(Failure::usage(format!("{flag}{text} has no '='")).advise(format!("write {flag}KEY=VALUE"))),
+        })
+        .collect()
+}
+
+fn show(page: ManageAnswer, wanted: &args::Manage, output: &Output) -> Result<(), Failure> {
+    match page {
+        ManageAnswer::Message { error, text } => {
+            if output.json {
+                output.json(&json!({ "message": text, "error": error }))?;
+            } else if error {
+                return Err(Failure::failed(text));
+            } else {
+                output.line(text)?;
+            }
+            if error { Err(Failure::Silent { code: FAILED }) } else { Ok(()) }
+        }
+        ManageAnswer::Html(html) if output.json => output.json(&json!({ "html": html })),
+        ManageAnswer::Html(html) if wanted.html => output.line(html.trim_end()),
+        ManageAnswer::Html(html) => output.line(as_text(&html, output)?),
+        ManageAnswer::File { name, media_type, base64: content } => {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(&content).map_err(|error| {
+                Failure::failed(format!("the file that the page answered with cannot be read: {error}"))
+            })?;
+            let path = save(wanted.save.as_deref(), &name, &bytes)?;
+            if output.json {
+                return output.json(&json!({ "file": path, "media_type": media_type, "size_bytes": bytes.len() }));
+            }
+            output.line(format!("saved {} ({}, {media_type})", path.display(), words::bytes(bytes.len() as u64)))
+        }
+        ManageAnswer::Redirect(_) => Ok(()),
+    }
+}
+
+fn as_text(html: &str, output: &Output) -> Result<String, Failure> {
+    let width = usize::from(output.width.unwrap_or(100));
+    let text = html2text::config::plain_no_decorate().string_from_read(html.as_bytes(), width).map_err(|error| {
+        Failure::failed(format!("the page cannot be shown as text: {error}")).advise("print it with --html")
+    })?;
+    Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_matches('\n').to_owned())
+}
+
+/// Writes a file that is not there yet; where the person named none, under the page's name in this folder.
+fn save(wanted: Option<&Path>, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
+    let suggested = Path::new(name).file_name().map_or_else(|| PathBuf::from("page"), PathBuf::from);
+    let path = match wanted {
+        Some(path) if path.is_dir() => path.join(suggested),
+        Some(path) => path.to_owned(),
+        None => suggested,
+    };
+    let written = match wanted {
+        Some(_) => std::fs::write(&path, bytes),
+        None => OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| file.write_all(bytes)),
+    };
+    match written {
+        Ok(()) => Ok(path),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::failed(format!("{} is there already", path.display()))
+                .advise("choose another with --save FILE"))
+        }
+        Err(error) => Err(Failure::io(path.display(), &error)),
+    }
+}

@@ -1,0 +1,134 @@
+//! What the daemon says while it serves: one line for each plugin that comes, goes or is refused, and for each change of
+//! an integration.
+//!
+//! It listens to the daemon's own event stream like any client, so it says what every client sees.
+
+use std::collections::HashMap;
+
+use gatehouse_plugin_api::ids::IntegrationId;
+
+use super::super::{when, words};
+use crate::api::types::{Integration, LifecycleEvent, Plugin, PluginChange, PluginEvent};
+use crate::cli::daemon::Daemon;
+use crate::cli::failure::Failure;
+use crate::cli::hint::Hints;
+use crate::cli::output::{Output, Tone};
+use crate::cli::table::Toned;
+use crate::integration::Actual;
+use crate::plugin::Decision;
+use crate::store::Desired;
+
+const PATH: &str = "/v1/events?lifecycle=true&plugins=true";
+
+/// Says what is there, then what changes, until the daemon stops.
+pub(super) async fn run(daemon: Daemon, output: Output) {
+    // Whatever ends this ends the announcements alone: the daemon itself says why in its log.
+    let _ = follow(&daemon, &output).await;
+}
+
+async fn follow(daemon: &Daemon, output: &Output) -> Result<(), Failure> {
+    let failure = |error| daemon.failure(&error);
+    let mut stream = daemon.events(PATH, None).await.map_err(failure)?;
+    let mut last = HashMap::new();
+    let integrations = daemon.integrations().await?;
+    for plugin in daemon.plugins().await? {
+        if plugin.decision != Decision::Gone {
+            say(output, verdict(&plugin, &daemon.hints, output))?;
+        }
+    }
+    for integration in integrations {
+        say(output, change(&mut last, &integration, output))?;
+    }
+    while let Some(event) = stream.next().await.map_err(failure)? {
+        if output.json {
+            if matches!(event.event.as_str(), "plugin" | "lifecycle") {
+                let data: serde_json::Value = event.json().map_err(failure)?;
+                output.json_line(&serde_json::json!({ "event": event.event, "data": data }))?;
+            }
+            continue;
+        }
+        match event.event.as_str() {
+            "plugin" => {
+                let event: PluginEvent = event.json().map_err(failure)?;
+                if let (PluginChange::Verdict, Some(plugin)) = (event.change, &event.plugin) {
+                    say(output, verdict(plugin, &daemon.hints, output))?;
+                }
+            }
+            "lifecycle" => {
+                let event: LifecycleEvent = event.json().map_err(failure)?;
+                match &event.integration {
+                    Some(integration) => say(output, change(&mut last, integration, output))?,
+                    None if last.remove(&event.id).is_some() => say(output, Some(format!("{} is deleted", event.id)))?,
+                    None => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn say(output: &Output, line: Option<String>) -> Result<(), Failure> {
+    match line {
+        Some(line) if !output.json => {
+            output.line(format!("{} {line}", output.paint(Tone::Dim, when::clock(when::now_ms()))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file's verdict as one line.
+fn verdict(plugin: &Plugin, hints: &Hints, output: &Output) -> Option<String> {
+    let name = match &plugin.manifest {
+        Some(manifest) => format!("{} {}", manifest.id, manifest.version),
+        None => plugin.file_name.clone(),
+    };
+    let why = hints.command(&["plugin", "why", &plugin.file_name]);
+    Some(match plugin.decision {
+        Decision::Accepted => {
+            let there = format!("{} is there", output.paint(Tone::Good, name));
+            match &plugin.manifest {
+                Some(manifest) if plugin.integrations.is_empty() => {
+                    format!(
+                        "{there}: activate it with  {}",
+                        hints.command(&["integration", "activate", manifest.id.as_str()])
+                    )
+                }
+                _ => there,
+            }
+        }
+        Decision::Shadowed => {
+            format!(
+                "{} is not used: {}: see  {why}",
+                output.paint(Tone::Warn, &plugin.file_name),
+                plugin.reason.sentence
+            )
+        }
+        Decision::Refused => {
+            format!(
+                "{} was refused: {}: see  {why}",
+                output.paint(Tone::Bad, &plugin.file_name),
+                plugin.reason.sentence
+            )
+        }
+        Decision::Gone => format!("{} is gone", output.paint(Tone::Warn, &plugin.file_name)),
+    })
+}
+
+/// An integration's state when it is another than the last one said; what passes in a moment is not said.
+fn change(last: &mut HashMap<IntegrationId, String>, integration: &Integration, output: &Output) -> Option<String> {
+    let passing = matches!(integration.actual, Actual::Starting | Actual::Stopping);
+    let off = integration.desired == Desired::Off && !last.contains_key(&integration.id);
+    if passing || off {
+        return None;
+    }
+    let Toned(word, tone) = words::actual(&integration.actual, when::now_ms());
+    let reason =
+        if words::needs_attention(integration) { format!(": {}", integration.reason.sentence) } else { String::new() };
+    // The time of the next attempt alone is no change.
+    let state = format!("{:?}{reason}", std::mem::discriminant(&integration.actual));
+    if last.insert(integration.id.clone(), state.clone()) == Some(state) {
+        return None;
+    }
+    Some(format!("{} is {}{reason}", output.paint(Tone::Strong, &integration.id), output.paint(tone, word)))
+}

@@ -1,0 +1,183 @@
+//! `state watch`: states as they change; a table in place on a terminal, else one line a change.
+
+mod feed;
+mod frame;
+mod model;
+mod screen;
+
+use std::time::Duration;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::daemon::Daemon;
+use super::failure::Failure;
+use super::output::{Output, Tone};
+use super::pattern::Patterns;
+use super::{when, words};
+use feed::{Feed, Seen};
+use model::{Change, Model};
+use screen::Screen;
+
+/// Between two drawings at the least.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+/// How often ages are brought up to date when nothing changes, in drawings.
+const AGES_EVERY: u32 = 10;
+
+pub(super) async fn run(daemon: &Daemon, patterns: Vec<String>, output: Output) -> Result<(), Failure> {
+    let patterns = Patterns::new(patterns);
+    // Subscribed before the states are read: nothing falls between the two.
+    let feed = Feed::open(daemon).await?;
+    let states = daemon.states().await?;
+    let addresses: Vec<_> = states.iter().map(|state| state.address.to_string()).collect();
+    patterns.check(addresses.iter().map(String::as_str))?;
+    let mut model = Model::new(patterns);
+    model.refresh(states);
+    if output.terminal && !output.json {
+        on_screen(daemon, feed, model, output).await
+    } else {
+        as_lines(daemon, feed, model, &output).await
+    }
+}
+
+async fn as_lines(daemon: &Daemon, mut feed: Feed, mut model: Model, output: &Output) -> Result<(), Failure> {
+    let mut terminate = signals()?;
+    loop {
+        let seen = tokio::select! {
+            seen = feed.next() => seen?,
+            () = terminate.wait() => return Ok(()),
+        };
+        match seen {
+            Seen::Reading(reading) => {
+                if model.lacks(&reading.address) {
+                    if let Ok(states) = daemon.states().await {
+                        model.refresh(states);
+                    }
+                }
+                if let Some(change) = model.reading(&reading, when::now_ms()) {
+                    if output.json {
+                        output.json_line(&reading)?;
+                    } else {
+                        output.line(line(&change, output))?;
+                    }
+                }
+            }
+            Seen::Lost => output.aside("the daemon is away: waiting for it to come back"),
+            Seen::Back => output.aside("the daemon is back"),
+            Seen::Changed => {}
+        }
+    }
+}
+
+fn line(change: &Change<'_>, output: &Output) -> String {
+    format!(
+        "{}  {}  {}",
+        output.paint(Tone::Dim, when::clock(change.at_ms)),
+        change.state.address,
+        output.paint(Tone::Strong, words::value(change.value, &change.state.kind))
+    )
+}
+
+async fn on_screen(daemon: &Daemon, mut feed: Feed, mut model: Model, output: Output) -> Result<(), Failure> {
+    let mut terminate = signals()?;
+    let mut screen = Screen::open(output.color)?;
+    let mut keys = keys();
+    let mut tick = tokio::time::interval(DRAW_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut dirty, mut stale, mut ticks) = (true, false, 0_u32);
+    loop {
+        tokio::select! {
+            seen = feed.next() => match seen? {
+                Seen::Reading(reading) => {
+                    stale |= model.lacks(&reading.address);
+                    dirty |= model.reading(&reading, when::now_ms()).is_some();
+                }
+                Seen::Changed => stale = true,
+                Seen::Lost => {
+                    model.away(true);
+                    dirty = true;
+                }
+                Seen::Back => {
+                    model.away(false);
+                    stale = true;
+                }
+            },
+            key = keys.recv() => match key {
+                Some(Event::Key(key)) if ends(key) => return screen.close(),
+                Some(Event::Key(key)) => {
+                    screen.scroll(key.code);
+                    dirty = true;
+                }
+                Some(Event::Resize(..)) => {
+                    screen.resized();
+                    dirty = true;
+                }
+                // No keyboard: Ctrl-C comes as a signal then.
+                None => keys = mpsc::unbounded_channel().1,
+                Some(_) => {}
+            },
+            () = terminate.wait() => return screen.close(),
+            _ = tick.tick() => {
+                if stale {
+                    if let Ok(states) = daemon.states().await {
+                        model.refresh(states);
+                        (stale, dirty) = (false, true);
+                    }
+                }
+                ticks += 1;
+                let now_ms = when::now_ms();
+                if dirty || ticks >= AGES_EVERY || model.fading(now_ms) {
+                    screen.draw(&model, now_ms)?;
+                    (dirty, ticks) = (false, 0);
+                }
+            }
+        }
+    }
+}
+
+fn ends(key: KeyEvent) -> bool {
+    if key.kind == KeyEventKind::Release {
+        return false;
+    }
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    matches!(key.code, KeyCode::Esc | KeyCode::Char('q')) || (control && matches!(key.code, KeyCode::Char('c' | 'd')))
+}
+
+/// Key presses and changes of size. Reading them blocks, so a thread does it; it ends with the process.
+fn keys() -> mpsc::UnboundedReceiver<Event> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        while let Ok(event) = crossterm::event::read() {
+            if sender.send(event).is_err() {
+                return;
+            }
+        }
+    });
+    // A closed channel is reported once and then replaced by one that stays silent.
+    receiver
+}
+
+/// What ends a watch from outside.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+fn signals() -> Result<Signals, Failure> {
+    let failed = |error| Failure::io("signals cannot be received", &error);
+    Ok(Signals {
+        interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        terminate: signal(SignalKind::terminate()).map_err(failed)?,
+    })
+}
+
+impl Signals {
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
