@@ -2,5 +2,6 @@
 
 pub mod build;
 pub mod daemon;
+pub mod house;
 pub mod http;
 pub mod wait;
