@@ -91,7 +91,10 @@ impl dyn Gateway {
 }
 
 /// A reply that the host owes to a plugin. Dropped unused it answers `no_reply`.
-pub struct HostReply(Option<Box<dyn FnOnce(Option<Vec<u8>>) + Send>>);
+pub struct HostReply(Option<ReplySink>);
+
+/// Takes the bytes of an answer, or `None` when it was dropped unused.
+type ReplySink = Box<dyn FnOnce(Option<Vec<u8>>) + Send>;
 
 impl HostReply {
     /// A reply that hands its bytes (status byte included, or `None` for "dropped") to `sink`, which must not block.

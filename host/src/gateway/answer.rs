@@ -6,6 +6,8 @@ use gatehouse_plugin_api::duration::format_ms;
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::wire;
 
+use super::codec::MAX_PAYLOAD_BYTES;
+
 /// A reply's body, its status byte removed.
 pub(super) type Answer = Result<Vec<u8>, CallError>;
 
@@ -19,6 +21,17 @@ pub(super) fn body(mut reply: Vec<u8>) -> Answer {
 /// The error of a call whose answer did not come in time.
 pub(super) fn late(deadline: Duration) -> CallError {
     CallError::new(ErrorCode::Deadline, format!("no answer came within {}", in_words(deadline)))
+}
+
+/// Refuses what no frame would hold.
+pub(super) fn within_bounds(what: &str, bytes: usize) -> Result<(), CallError> {
+    if bytes <= MAX_PAYLOAD_BYTES { Ok(()) } else { Err(too_large(what, bytes)) }
+}
+
+/// The error of a request or an answer that no frame holds.
+pub(super) fn too_large(what: &str, bytes: usize) -> CallError {
+    let message = format!("{what} has {bytes} bytes and the most is {MAX_PAYLOAD_BYTES}; send it in chunks");
+    CallError::new(ErrorCode::InvalidRequest, message)
 }
 
 /// A duration as people write it.

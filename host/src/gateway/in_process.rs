@@ -22,7 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::answer::{body, in_words, late};
+use super::answer::{body, in_words, late, within_bounds};
 use super::{Exit, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, loader};
 use crate::reason::{Reason, ReasonCode};
 
@@ -144,6 +144,8 @@ impl Drop for InProcess {
 
 impl Held {
     async fn call(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
+        // No frame limits anything here; the bound is kept so that a plugin behaves alike in a worker.
+        within_bounds("the request", request.len())?;
         let (answer, answered) = oneshot::channel();
         {
             let gateway = self.gateway.read();
@@ -156,7 +158,7 @@ impl Held {
         tokio::select! {
             biased;
             answer = tokio::time::timeout(deadline, answered) => match answer {
-                Ok(Ok(Some(reply))) => body(reply),
+                Ok(Ok(Some(reply))) => within_bounds("the answer", reply.len()).and_then(|()| body(reply)),
                 Ok(Ok(None) | Err(_)) if self.closed.is_cancelled() => Err(gone()),
                 Ok(Ok(None) | Err(_)) => Err(wire::split_reply(None).expect_err("no reply is an error")),
                 Err(_) => Err(late(deadline)),
@@ -229,6 +231,9 @@ struct HostSide(Arc<dyn HostCalls>);
 
 impl CallSide for HostSide {
     fn call(&self, op: u32, request: Vec<u8>, reply: ReplyHandle) {
+        if let Err(error) = within_bounds("the request", request.len()) {
+            return reply.complete(wire::encode_reply::<()>(&Err(error)));
+        }
         let reply = HostReply::new(move |answer| {
             if let Some(bytes) = answer {
                 reply.complete(bytes);

@@ -248,6 +248,7 @@ impl Worker {
 
     /// Asks the worker to end and waits for it; a later wish may shorten the wait.
     async fn close(&self, subject: &str, grace: Duration, wishes: &mut mpsc::UnboundedReceiver<Duration>) -> Reason {
+        self.connection.fail_calls(&CallError::new(ErrorCode::Gone, format!("{subject}: it is being ended")));
         let mut end = pin!(async {
             self.connection.close_half().await;
             self.process.ended().await
@@ -280,7 +281,8 @@ impl Worker {
             let _ = tokio::time::timeout(AFTERMATH, &mut self.reader).await;
             self.reader.abort();
         }
-        self.connection.fail_all(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
+        self.connection.fail_calls(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
+        self.connection.break_off();
         let drained = async {
             while !self.output.is_finished() {
                 self.tasks.join_next().await;

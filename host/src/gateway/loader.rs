@@ -62,7 +62,7 @@ fn header_of(path: &Path, file_name: &str) -> Result<*const (), Reason> {
     // SAFETY: the plugin's initialisers are arbitrary code by design. In a worker they can harm that process alone;
     // in the daemon they run only for an integration that was set to in-process, which says that it is trusted.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
-        Reason::new(ReasonCode::OpenFailed, format!("{file_name}: the library does not open")).caused_by(error)
+        Reason::new(ReasonCode::OpenFailed, format!("{file_name}: the library does not open")).caused_by(words(&error))
     })?;
     // Never closed, found fit or not: threads that its initialisers began would run in unmapped code.
     let library = ManuallyDrop::new(library);
@@ -73,9 +73,14 @@ fn header_of(path: &Path, file_name: &str) -> Result<*const (), Reason> {
             ReasonCode::OtherAbi,
             format!("{file_name}: it exports no module header of boundary epoch {ABI_EPOCH}"),
         )
-        .caused_by(error)
+        .caused_by(words(&error))
     })?;
     Ok(symbol.as_raw_ptr().cast_const().cast())
+}
+
+/// What the system's loader said, which libloading keeps as the source of its own error.
+fn words(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn refused(file_name: &str, error: &OpenError) -> Reason {

@@ -18,13 +18,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gatehouse_abi::{CallSide, GatewayHandle, ReplyHandle};
-use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::error::CallError;
 use gatehouse_plugin_api::wire;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use self::outlet::Outlet;
+use super::answer::too_large;
 use super::codec::{CodecError, Decoder, Frame, Kind};
 use super::order::Order;
 use super::{loader, sys};
@@ -224,10 +225,11 @@ impl Link {
             (call, unanswerable)
         };
         drop(unanswerable);
-        if let Err(error) = self.outlet.send(Kind::Request, call, op, request)
+        let bytes = request.len();
+        if self.outlet.send(Kind::Request, call, op, request).is_err()
             && let Some(reply) = self.take(call)
         {
-            reply.complete(too_large("the request", error));
+            reply.complete(refusal("the request", bytes));
         }
     }
 
@@ -237,20 +239,18 @@ impl Link {
     }
 
     fn answer(&self, call: u64, op: u32, reply: Option<Vec<u8>>) {
-        let sent = match reply {
-            Some(bytes) => self.outlet.send(Kind::Reply, call, op, bytes),
-            None => self.outlet.send(Kind::NoReply, call, op, Vec::new()),
-        };
-        if let Err(error) = sent {
+        let kind = if reply.is_some() { Kind::Reply } else { Kind::NoReply };
+        let reply = reply.unwrap_or_default();
+        let bytes = reply.len();
+        if self.outlet.send(kind, call, op, reply).is_err() {
             // An error's sentence always fits.
-            let _ = self.outlet.send(Kind::Reply, call, op, too_large("the answer", error));
+            let _ = self.outlet.send(Kind::Reply, call, op, refusal("the answer", bytes));
         }
     }
 }
 
-fn too_large(what: &str, error: CodecError) -> Vec<u8> {
-    let error = CallError::new(ErrorCode::InvalidRequest, format!("{what} is too large to send: {error}"));
-    wire::encode_reply::<()>(&Err(error))
+fn refusal(what: &str, bytes: usize) -> Vec<u8> {
+    wire::encode_reply::<()>(&Err(too_large(what, bytes)))
 }
 
 /// The host, as the plugin calls it.

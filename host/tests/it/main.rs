@@ -3,4 +3,5 @@
 
 mod config;
 mod entity;
+mod gateway;
 mod store;

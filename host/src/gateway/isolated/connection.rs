@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::gateway::answer::{Answer, body, late};
+use crate::gateway::answer::{Answer, body, late, too_large};
 use crate::gateway::codec::{self, CodecError, Decoder, Frame, Kind, MAX_PAYLOAD_BYTES};
 use crate::gateway::{HostCalls, HostReply};
 
@@ -99,9 +99,7 @@ impl Connection {
         let _forget = Forget { connection: self, call };
         let exchange = async {
             self.wait_until(|| self.outbound.lock().bytes <= MAX_BACKLOG_BYTES).await;
-            self.send(Kind::Request, call, op, &request).map_err(|error| {
-                CallError::new(ErrorCode::InvalidRequest, format!("the request is too large to send: {error}"))
-            })?;
+            self.send(Kind::Request, call, op, &request).map_err(|_| too_large("the request", request.len()))?;
             // The sender is dropped only by an answer or by the end of the connection.
             answered.await.unwrap_or_else(|_| Err(self.gone()))
         };
@@ -127,8 +125,8 @@ impl Connection {
         gone.unwrap_or_else(|| CallError::new(ErrorCode::Gone, "the worker is gone"))
     }
 
-    /// Fails every call that waits and every later one.
-    pub(super) fn fail_all(&self, error: &CallError) {
+    /// Fails every call that waits and every later one. The plugin's calls are still answered.
+    pub(super) fn fail_calls(&self, error: &CallError) {
         let waiting = {
             let mut calls = self.calls.lock();
             calls.gone.get_or_insert_with(|| error.clone());
@@ -137,6 +135,10 @@ impl Connection {
         for (_, answer) in waiting {
             let _ = answer.send(Err(error.clone()));
         }
+    }
+
+    /// Sends nothing more.
+    pub(super) fn break_off(&self) {
         self.outbound.lock().break_off();
         self.room.notify_waiters();
     }
@@ -295,12 +297,10 @@ impl Connection {
     }
 
     fn answer(&self, call: u64, op: u32, request_bytes: usize, answer: Option<Vec<u8>>) {
-        let sent = match &answer {
-            Some(bytes) => self.send(Kind::Reply, call, op, bytes),
-            None => self.send(Kind::NoReply, call, op, &[]),
-        };
-        if let Err(error) = sent {
-            let error = CallError::new(ErrorCode::Refused, format!("the answer is too large to send: {error}"));
+        let bytes = answer.as_deref().unwrap_or_default();
+        let kind = if answer.is_some() { Kind::Reply } else { Kind::NoReply };
+        if self.send(kind, call, op, bytes).is_err() {
+            let error = too_large("the answer", bytes.len());
             // An error's sentence always fits.
             let _ = self.send(Kind::Reply, call, op, &wire::encode_reply::<()>(&Err(error)));
         }

@@ -1,0 +1,7 @@
+//! One plugin, two ways to run: what is promised of both is tried on both, what isolation adds on workers alone.
+
+mod both;
+mod launches;
+mod probe;
+mod worker_deaths;
+mod worker_process;

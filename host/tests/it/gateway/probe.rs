@@ -1,0 +1,190 @@
+//! The probe plugin, launched either way, and a host that records what it is asked.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gatehouse_host::gateway::{
+    Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, launch, set_worker_program,
+};
+use gatehouse_host::plugin::{self, Staged};
+use gatehouse_host::reason::Reason;
+use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::manage::{ManageReply, ManageRequest};
+use gatehouse_plugin_api::message::{EmitOutcome, Instance, Key, KeyBlob, MaybeBlob};
+use gatehouse_plugin_api::{ops, wire};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// What no test waits for in vain.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) const CALM: GatewayTiming =
+    GatewayTiming { launch_within: LONG, heartbeat_every: LONG, heartbeat_within: LONG };
+
+/// The probe's file: a dependency of this binary, so it lies beside it.
+pub(crate) fn plugin_file() -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name("libprobe_plugin.so")
+}
+
+/// A running probe; its folders go with it.
+pub(crate) struct Probe {
+    pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) host: Arc<Recorder>,
+    _folder: TempDir,
+}
+
+impl Probe {
+    pub(crate) async fn launch(hosting: Hosting) -> Self {
+        Self::launch_as("probe", hosting, CALM).await.unwrap()
+    }
+
+    pub(crate) async fn launch_as(id: &str, hosting: Hosting, timing: GatewayTiming) -> Result<Self, Reason> {
+        // Staged once for all tests: the store is addressed by content.
+        let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("probe");
+        std::fs::create_dir_all(&store).unwrap();
+        Self::launch_plugin(plugin::stage(&plugin_file(), &store, u64::MAX).unwrap(), id, hosting, timing).await
+    }
+
+    pub(crate) async fn launch_plugin(
+        plugin: Staged,
+        id: &str,
+        hosting: Hosting,
+        timing: GatewayTiming,
+    ) -> Result<Self, Reason> {
+        let folder = TempDir::new().unwrap();
+        let host = Arc::new(Recorder::default());
+        let wanted = wanted(plugin, id, folder.path().to_str().unwrap(), hosting, timing);
+        let gateway = launch(wanted, host.clone()).await?;
+        Ok(Self { gateway, host, _folder: folder })
+    }
+
+    /// Asks the probe to do something; the text it answers.
+    pub(crate) async fn ask(&self, what: &[(&str, &str)]) -> Result<String, CallError> {
+        self.ask_within(what, LONG).await
+    }
+
+    pub(crate) async fn ask_within(&self, what: &[(&str, &str)], deadline: Duration) -> Result<String, CallError> {
+        let reply: ManageReply = self.gateway.call_within(&ops::MANAGE, &request(what), deadline).await?;
+        match reply {
+            ManageReply::Message { text, .. } => Ok(text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A call that goes on while the test does something else; resolves once the probe has begun to work on it.
+    pub(crate) async fn begin(&self, what: &'static [(&'static str, &'static str)]) -> Pending {
+        let gateway = Arc::clone(&self.gateway);
+        let pending = tokio::spawn(async move {
+            gateway.call_within::<_, ManageReply>(&ops::MANAGE, &request(what), LONG).await.map(drop)
+        });
+        // Calls are begun in their order: when this one is answered, that one has been begun.
+        while self.ask(&[("do", "echo")]).await.is_ok() && pending.is_finished() {}
+        Pending(pending)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.gateway.pid().unwrap()
+    }
+}
+
+pub(crate) struct Pending(tokio::task::JoinHandle<Result<(), CallError>>);
+
+impl Pending {
+    pub(crate) async fn error(self) -> CallError {
+        soon(self.0).await.unwrap().unwrap_err()
+    }
+}
+
+pub(crate) fn request(what: &[(&str, &str)]) -> ManageRequest {
+    let params = what.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    ManageRequest { params, ..ManageRequest::default() }
+}
+
+pub(crate) fn wanted(plugin: Staged, id: &str, data_dir: &str, hosting: Hosting, timing: GatewayTiming) -> Launch {
+    set_worker_program(env!("CARGO_BIN_EXE_gatehouse"));
+    let instance = Instance {
+        integration_id: id.parse().unwrap(),
+        host_api_version: ops::API_VERSION.to_owned(),
+        host_ops: ops::TABLE.iter().map(|op| op.number).filter(|number| *number >= 1000).collect(),
+        data_dir: data_dir.to_owned(),
+        log_filter: "info".to_owned(),
+    };
+    Launch { plugin, instance, hosting, timing }
+}
+
+/// Fails the test instead of hanging it.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(LONG, future).await.expect("happens at all")
+}
+
+/// A host that notes every call. It keeps values, answers readings unless told to hold the answers back, and does not
+/// know how to list keys.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    asked: watch::Sender<Vec<(u32, Vec<u8>)>>,
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    held: Mutex<Option<Vec<HostReply>>>,
+}
+
+impl Recorder {
+    /// The requests of one operation so far, in order.
+    pub(crate) fn requests<T: DeserializeOwned>(&self, op: &ops::Op) -> Vec<T> {
+        let asked = self.asked.borrow();
+        asked.iter().filter(|(number, _)| *number == op.number).map(|(_, r)| wire::decode(r).unwrap()).collect()
+    }
+
+    /// Waits until the calls so far are as wanted.
+    pub(crate) async fn until(&self, wanted: impl FnMut(&Vec<(u32, Vec<u8>)>) -> bool) {
+        soon(self.asked.subscribe().wait_for(wanted)).await.unwrap();
+    }
+
+    /// From now on readings are not answered until [`Self::let_go`].
+    pub(crate) fn hold(&self) {
+        *self.held.lock().unwrap() = Some(Vec::new());
+    }
+
+    pub(crate) fn let_go(&self) {
+        for reply in self.held.lock().unwrap().take().unwrap_or_default() {
+            reply.complete(&Ok(EmitOutcome::default()));
+        }
+    }
+
+    fn note(&self, op: u32, request: &[u8]) {
+        self.asked.send_modify(|asked| asked.push((op, request.to_vec())));
+    }
+}
+
+impl HostCalls for Recorder {
+    fn call(&self, op: u32, request: Vec<u8>, reply: HostReply) {
+        let mut kept = self.kept.lock().unwrap();
+        if op == ops::KV_SET.number {
+            let KeyBlob { key, bytes } = wire::decode(&request).unwrap();
+            kept.insert(key, bytes);
+            reply.complete(&Ok(()));
+        } else if op == ops::KV_GET.number {
+            let Key { key } = wire::decode(&request).unwrap();
+            reply.complete(&Ok(MaybeBlob { bytes: kept.get(&key).cloned() }));
+        } else if op == ops::KV_KEYS.number {
+            answer::<()>(reply, Err(CallError::new(ErrorCode::Unsupported, "this host lists no keys")));
+        } else if op == ops::EMIT.number || op == ops::EMIT_DURABLE.number {
+            match &mut *self.held.lock().unwrap() {
+                Some(held) => held.push(reply),
+                None => answer(reply, Ok(EmitOutcome::default())),
+            }
+        } else {
+            answer(reply, Ok(()));
+        }
+        drop(kept);
+        // Noted last: whoever waits for a call finds it done.
+        self.note(op, &request);
+    }
+}
+
+fn answer<T: Serialize>(reply: HostReply, answer: Result<T, CallError>) {
+    reply.complete(&answer);
+}

@@ -1,0 +1,168 @@
+//! A plugin that behaves as a test asks it to: well, badly, or not at all.
+//!
+//! A request for its page says what to do (`do=…`); the integration's id says how its constructor behaves.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gatehouse_plugin_api::manage::{ManageReply, ManageRequest};
+use gatehouse_plugin_api::message::{Control, ControlOutcome, Reading};
+use gatehouse_plugin_api::{
+    Context, Entity, Error, IntegrationGateway, Result, State, Value, export_integration, tokio, tracing,
+};
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Probe {
+    context: Context,
+    state: RefCell<Vec<u8>>,
+}
+
+impl IntegrationGateway for Probe {
+    type Settings = ();
+
+    fn new(context: Context) -> Self {
+        match context.integration_id().as_str() {
+            "probe-panics" => panic!("no gateway today"),
+            "probe-aborts" => {
+                announce("about to abort");
+                std::process::abort();
+            }
+            "probe-exits" => exit(7),
+            "probe-hangs" => block_for_ever(),
+            _ => {}
+        }
+        Self { context, state: RefCell::default() }
+    }
+
+    async fn start(&self, (): ()) -> Result<()> {
+        let number = Entity::new("probe").state(State::number("count", ""));
+        self.context.declare([number.state(State::on_off("power").controllable())]).await
+    }
+
+    async fn control(&self, control: Control) -> Result<ControlOutcome> {
+        Ok(ControlOutcome { value: Some(control.value) })
+    }
+
+    async fn manage(&self, request: ManageRequest) -> Result<ManageReply> {
+        let asked = Asked(&request.params);
+        let text = match asked.text("do") {
+            "echo" => asked.text("text").to_owned(),
+            "sleep" => {
+                tokio::time::sleep(Duration::from_millis(asked.number("ms"))).await;
+                "slept".to_owned()
+            }
+            "never" => std::future::pending().await,
+            "block" => {
+                self.context.progress("blocking", None).await?;
+                std::thread::sleep(Duration::from_millis(asked.number("ms")));
+                "blocked".to_owned()
+            }
+            "panic" => panic!("asked to panic"),
+            "panic-in-task" => return Ok(tokio::task::spawn_local(async { panic!("a task of mine") }).await?),
+            "emit" => self.emit(asked.number("count")).await?,
+            "keep" => self.keep(asked.text("key"), asked.text("text")).await?,
+            "keys" => self.context.kv().keys("").await?.join(","),
+            "log" => {
+                tracing::info!(answer = 42, "a line of the log");
+                "logged".to_owned()
+            }
+            "print" => {
+                announce(asked.text("text"));
+                "printed".to_owned()
+            }
+            "pid" => std::process::id().to_string(),
+            "user" => user(),
+            "environment" => std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
+            "descriptors" => descriptors()?,
+            "exit" => exit(i32::try_from(asked.number("code")).unwrap_or(1)),
+            "abort" => std::process::abort(),
+            other => return Err(Error::not_found(format!("the probe cannot {other:?}"))),
+        };
+        Ok(ManageReply::Message { error: false, text })
+    }
+
+    async fn export_state(&self) -> Result<Vec<u8>> {
+        Ok(self.state.take())
+    }
+
+    async fn import_state(&self, state: Vec<u8>) -> Result<()> {
+        self.state.replace(state);
+        Ok(())
+    }
+}
+
+impl Probe {
+    async fn emit(&self, count: u64) -> Result<String> {
+        for number in 0..count {
+            #[expect(clippy::cast_precision_loss, reason = "counts of a test are small")]
+            let value = Value::Number(number as f64);
+            self.context
+                .emit(Reading { entity: "probe".parse()?, state: "count".parse()?, value, at_ms: None })
+                .await?;
+        }
+        self.context.flush().await?;
+        Ok(format!("emitted {count}"))
+    }
+
+    async fn keep(&self, key: &str, text: &str) -> Result<String> {
+        let kv = self.context.kv();
+        kv.set(key, text).await?;
+        Ok(kv.get(key).await?.unwrap_or_default())
+    }
+}
+
+/// What a request asks for.
+struct Asked<'a>(&'a BTreeMap<String, String>);
+
+impl<'a> Asked<'a> {
+    fn text(&self, key: &str) -> &'a str {
+        self.0.get(key).map_or("", String::as_str)
+    }
+
+    fn number(&self, key: &str) -> u64 {
+        self.text(key).parse().unwrap_or(0)
+    }
+}
+
+fn block_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[expect(clippy::exit, reason = "what a plugin must not do is what a test asks for")]
+fn exit(code: i32) -> ! {
+    std::process::exit(code)
+}
+
+#[expect(clippy::print_stderr, reason = "a plugin that prints is what a test asks for")]
+fn announce(text: &str) {
+    eprintln!("{text}");
+}
+
+fn user() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("Uid:\t")).unwrap_or_default().to_owned()
+}
+
+/// What the process has open besides memory and the runtime's own.
+fn descriptors() -> Result<String> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        // The listing's own descriptor is gone by the time it is looked at.
+        if let Ok(target) = std::fs::read_link(entry.path()) {
+            open.push(format!("{} {}", entry.file_name().to_string_lossy(), target.to_string_lossy()));
+        }
+    }
+    open.sort();
+    Ok(open.join("\n"))
+}
+
+export_integration! {
+    gateway: Probe,
+    id: "probe",
+    label: "Probe",
+}
