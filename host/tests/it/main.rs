@@ -4,4 +4,5 @@
 mod config;
 mod entity;
 mod gateway;
+mod plugin;
 mod store;
