@@ -46,7 +46,7 @@ reason_codes! {
     /// Another file has the same id and a higher version.
     OlderVersion = "older_version", "Delete this file, or the other one to use this version.";
     /// Another file or an integration has taken the id.
-    IdTaken = "id_taken", "Delete one of the two files, or give one plugin another id.";
+    IdTaken = "id_taken", "Delete one of the two files, give one plugin another id, or delete the integration of that name.";
     /// Not a regular file.
     NotAFile = "not_a_file", "Put the plugin's .so file itself into the folder.";
     /// The file has no bytes.

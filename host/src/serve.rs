@@ -133,6 +133,7 @@ pub async fn run_until(
         if let Err(error) = ground.house.flush().await {
             tracing::error!(%error, "the last readings could not be written");
         }
+        ground.catalog.close().await;
         ground.store.close().await;
     };
     tokio::select! {

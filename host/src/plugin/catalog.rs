@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use gatehouse_plugin_api::ids::IntegrationType;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, oneshot};
+use tokio::task::JoinHandle;
 
 use self::rounds::{Input, Rounds};
 use self::shelf::Shelf;
@@ -38,6 +39,7 @@ struct CatalogParts {
     shared: Arc<Shared>,
     inputs: Mutex<mpsc::Sender<Input>>,
     max_bytes: u64,
+    saving: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Drop for CatalogParts {
@@ -116,14 +118,19 @@ impl Catalog {
             readable: true,
             absent: false,
         };
-        tokio::spawn(save(store, to_save));
+        let saving = tokio::spawn(save(store, to_save));
         std::thread::Builder::new()
             .name("plugins".to_owned())
             .spawn(move || rounds.run(&received))
             .expect("a process that cannot have one more thread at its start cannot go on");
         // An end without a word is the thread's panic, which the log has told.
         let _ = looked.await;
-        Ok(Self(Arc::new(CatalogParts { shared, inputs: Mutex::new(inputs), max_bytes })))
+        Ok(Self(Arc::new(CatalogParts {
+            shared,
+            inputs: Mutex::new(inputs),
+            max_bytes,
+            saving: Mutex::new(Some(saving)),
+        })))
     }
 
     /// Every verdict, by file name.
@@ -198,6 +205,16 @@ impl Catalog {
         tokio::task::spawn_blocking(move || inspect_file(&path, max_bytes))
             .await
             .expect("inspection does not panic, whatever the bytes")
+    }
+
+    /// Ends the watch; resolves when every verdict is in the database. For the end of the daemon, before the store's.
+    pub async fn close(&self) {
+        self.send(Input::End);
+        let saving = self.0.saving.lock().take();
+        if let Some(saving) = saving {
+            // Its panic was logged where it happened.
+            let _ = saving.await;
+        }
     }
 
     fn send(&self, input: Input) {

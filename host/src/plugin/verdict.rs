@@ -109,10 +109,6 @@ impl Refused {
         &self.0.reason
     }
 
-    pub(super) fn facts(&self) -> &Facts {
-        &self.0.facts
-    }
-
     /// The row.
     pub fn into_verdict(self, decided_at_ms: i64) -> Verdict {
         let RefusedParts { file_name, reason, facts } = *self.0;

@@ -5,4 +5,5 @@ mod config;
 mod entity;
 mod gateway;
 mod plugin;
+mod reason;
 mod store;

@@ -46,11 +46,10 @@ async fn a_half_written_file_is_waited_for() {
     let bytes = house("1.0.0").bytes();
     let mut file = File::create(scene.at("slow.so")).unwrap();
     for part in bytes.chunks(bytes.len() / 8) {
-        // Another file's verdict after each part: time has passed, and there were looks at the folder.
         file.write_all(part).unwrap();
+        // Another file's verdict after each part: time has passed, and there were looks at the folder.
         let name = format!("between-{}.so", file.metadata().unwrap().len());
         fs::write(scene.at(&name), b"no plugin").unwrap();
-        file.write_all(&[]).unwrap();
         scene.verdict(&name, ReasonCode::NotElf).await;
         if file.metadata().unwrap().len() < bytes.len() as u64 {
             let verdict = scene.catalog.verdict("slow.so");

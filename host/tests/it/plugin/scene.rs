@@ -53,7 +53,9 @@ impl Scene {
     /// The daemon stops and starts again; `meanwhile` happens in between.
     pub(crate) async fn restart(self, meanwhile: impl FnOnce(&Home)) -> Self {
         let Self { folder, home, store, config, catalog, changes } = self;
-        drop((catalog, changes));
+        drop(changes);
+        catalog.close().await;
+        drop(catalog);
         store.close().await;
         drop(store);
         meanwhile(&home);
