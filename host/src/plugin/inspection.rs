@@ -79,7 +79,8 @@ pub fn inspect_bytes(file_name: &str, bytes: &[u8]) -> Result<Manifest, Reason> 
 
 fn inspect_open(file_name: &str, content: &Content, file: &File, folder: &Path) -> Result<Found, Refused> {
     inspect_content(file_name, &ReadCache::new(file), folder).map_err(|refusal| {
-        Refused::new(file_name, refusal.reason).knowing(Facts { manifest: refusal.manifest, ..content.facts() })
+        Refused::new(file_name, refusal.reason)
+            .knowing(Facts { manifest: refusal.manifest.map(|manifest| *manifest), ..content.facts() })
     })
 }
 
@@ -94,7 +95,7 @@ struct Found {
 #[derive(Debug)]
 struct Refusal {
     reason: Reason,
-    manifest: Option<Manifest>,
+    manifest: Option<Box<Manifest>>,
 }
 
 impl From<Reason> for Refusal {
@@ -115,6 +116,6 @@ fn inspect_content<'data>(file_name: &str, data: impl ReadRef<'data>, folder: &P
         .and_then(|()| libraries::check_present(file_name, &library.needed, &library.search_path, folder));
     match fits {
         Ok(()) => Ok(Found { manifest, section }),
-        Err(reason) => Err(Refusal { reason, manifest: Some(manifest) }),
+        Err(reason) => Err(Refusal { reason, manifest: Some(Box::new(manifest)) }),
     }
 }

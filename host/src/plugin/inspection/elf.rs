@@ -213,9 +213,9 @@ impl<'data, R: ReadRef<'data>> Reader<'data, '_, R> {
     /// A position-independent program is of the same ELF type as a library; a flag tells them apart.
     fn is_program(&self) -> bool {
         let entries = self.entries().unwrap_or_default();
-        entries.iter().any(|entry| {
-            entry.tag(self.endian) == elf::DT_FLAGS_1 && entry.val(self.endian) & u64::from(elf::DF_1_PIE.0) != 0
-        })
+        entries
+            .iter()
+            .any(|entry| entry.tag(self.endian) == elf::DT_FLAGS_1 && entry.val(self.endian) & elf::DF_1_PIE.0 != 0)
     }
 
     fn entries(&self) -> object::read::Result<&'data [elf::Dyn64<Endianness>]> {
