@@ -4,7 +4,7 @@ use std::fmt;
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
-use abi_stable::library::{AbiHeaderRef, LibraryError};
+use abi_stable::library::{AbiHeaderRef, LibraryError, RootModuleError};
 use abi_stable::std_types::{RResult, RVec};
 
 use crate::mismatch::{LayoutMismatch, in_short};
@@ -130,7 +130,10 @@ fn translate(error: LibraryError) -> OpenError {
         LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => {
             OpenError::Version { host: expected_version.to_string(), plugin: actual_version.to_string() }
         }
-        LibraryError::RootModule { err, .. } => OpenError::Constructor { message: err.to_string() },
+        LibraryError::RootModule { err: RootModuleError::Unwound, .. } => {
+            OpenError::Constructor { message: "its start-up code panicked".to_owned() }
+        }
+        LibraryError::RootModule { err, .. } => OpenError::Constructor { message: err.to_string().trim().to_owned() },
         LibraryError::InvalidCAbi { expected, found } => OpenError::Layout(LayoutMismatch {
             type_name: "extern \"C\" calling convention".into(),
             what: "a probe call's result".into(),

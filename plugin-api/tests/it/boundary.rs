@@ -190,3 +190,17 @@ fn a_method_with_another_type_is_refused_with_a_sentence() {
          and u64 in the plugin; rebuild the plugin with gatehouse-plugin-api 1.x and its gatehouse-abi 1.0"
     );
 }
+
+#[test]
+fn a_boundary_of_another_major_version_is_refused_with_a_sentence() {
+    let fixture = Fixture::with_snapshot("major", |path, text| match path {
+        "abi/Cargo.toml" => replace(&text, "version = \"1.0.0\"", "version = \"2.0.0\""),
+        _ => text,
+    });
+    let error = open(&fixture.build("tiny_major")).expect_err("another major version");
+    assert_eq!(
+        error.to_string(),
+        "the plugin was built for boundary 2.0.0 and this host speaks 1.0.0; rebuild the plugin with \
+         gatehouse-plugin-api 1.x and its gatehouse-abi 1.0"
+    );
+}

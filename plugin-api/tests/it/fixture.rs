@@ -31,7 +31,7 @@ impl Fixture {
         let snapshot = root.join("plugin-api");
         let workspace: toml::Table = read(&checkout().join("Cargo.toml")).parse().expect("the workspace's manifest");
         copy(&sdk(), &snapshot, &|path, text| match path {
-            _ if path.ends_with("Cargo.toml") => resolve_workspace_keys(&text, &workspace, &snapshot),
+            _ if path.ends_with("Cargo.toml") => change(path, resolve_workspace_keys(&text, &workspace, &snapshot)),
             path => change(path, text),
         });
         let crate_root = root.join("tiny");
@@ -179,8 +179,11 @@ fn resolve_workspace_keys(text: &str, workspace: &toml::Table, snapshot: &Path) 
                 _ => drop(resolved.insert(key, value)),
             }
         }
-        if let Some(toml::Value::String(path)) = resolved.get_mut("path") {
-            *path = snapshot.join("..").join(&path).to_string_lossy().into_owned();
+        if let Some(path) = resolved.get("path").and_then(toml::Value::as_str) {
+            let path = snapshot.join("..").join(path).to_string_lossy().into_owned();
+            // By path alone, whatever version a copy gives itself.
+            resolved = resolved.into_iter().filter(|(key, _)| key != "version").collect();
+            resolved.insert("path".to_owned(), path.into());
         }
         *dependency = toml::Value::Table(resolved);
     }

@@ -8,3 +8,4 @@ mod payloads;
 mod section;
 mod settings;
 mod strict;
+mod text;
