@@ -76,3 +76,6 @@ pub(super) fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(errors::panicked))
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests;

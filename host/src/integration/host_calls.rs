@@ -9,7 +9,6 @@
 //! counted.
 
 mod lanes;
-mod log;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::gateway::{HostCalls, HostReply};
 use crate::integration::ground::Base;
+use crate::log;
 use crate::store::KvSpace;
 
 /// Calls that one lane holds.
@@ -135,7 +135,7 @@ impl Parts {
     /// What is told and answered on the spot; `None` when the operation belongs to a lane.
     fn answer_at_once(&self, op: &Op, request: &[u8]) -> Option<Result<(), CallError>> {
         let answer = if *op == ops::LOG {
-            wire::decode::<Log>(request).map(|log| log::forward(&self.id, log))
+            wire::decode::<Log>(request).map(|batch| log::forward(&self.id, batch))
         } else if *op == ops::HEALTH {
             wire::decode::<Health>(request).map(|mut health| {
                 shorten(&mut health.message);

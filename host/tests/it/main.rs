@@ -1,6 +1,7 @@
 //! The host's integration tests, one binary.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod api;
 mod config;
 mod entity;
 mod gateway;

@@ -1,0 +1,7 @@
+//! The control socket, asked over the socket: what is answered, refused and streamed.
+
+mod daemon;
+mod input;
+mod socket;
+mod states;
+mod streams;
