@@ -8,7 +8,7 @@ use gatehouse_plugin_api::{
     Context, Entity, IntegrationGateway, Result, Settings, State, export_integration, url::Url,
 };
 
-#[derive(Clone, Settings)]
+#[derive(Debug, Clone, Settings)]
 pub struct Service {
     /// Address of the service, such as `https://router.lan`.
     address: Url,
@@ -17,6 +17,7 @@ pub struct Service {
     patience: Duration,
 }
 
+#[derive(Debug)]
 pub struct Reachable {
     context: Context,
     service: RefCell<Option<Service>>,
