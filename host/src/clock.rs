@@ -65,20 +65,25 @@ impl Clock {
         }
     }
 
-    /// Resolves after `time`: monotonic on the machine, so that setting the wall clock delays nothing.
-    pub async fn sleep(&self, time: Duration) {
-        match &self.0 {
-            Source::Machine => tokio::time::sleep(time).await,
-            Source::Manual(hands) => {
-                let until = self.now_ms().saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-                loop {
+    /// Resolves after `time` from now on: monotonic on the machine, so that setting the wall clock delays nothing.
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let (source, until) = (self.0.clone(), self.now_ms().saturating_add(millis));
+        let begun = tokio::time::Instant::now();
+        async move {
+            match source {
+                Source::Machine => match begun.checked_add(time) {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                },
+                Source::Manual(hands) => loop {
                     // Registered before the look at the hands, so that no move between the two is missed.
                     let moved = hands.0.moved.notified();
-                    if self.now_ms() >= until {
+                    if hands.load(Ordering::SeqCst) >= until {
                         return;
                     }
                     moved.await;
-                }
+                },
             }
         }
     }

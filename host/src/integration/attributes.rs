@@ -6,6 +6,8 @@ use gatehouse_plugin_api::attribute::{
     AttributeSpec, AttributeValue, AttributeValues, FieldErrors, PlainValue, ValueType,
 };
 
+use crate::nearest::did_you_mean;
+
 /// The key under which an error stands that belongs to no field.
 pub(super) const BASE: &str = "base";
 
@@ -108,16 +110,6 @@ pub(super) fn sentence(errors: &FieldErrors) -> String {
     problems.join("; ")
 }
 
-/// `, did you mean "…"?` with the nearest name, or nothing when none is near.
-pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
-        .filter(|(likeness, candidate)| *likeness >= 0.6 || (name.len() >= 3 && candidate.contains(name)))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
 fn unknown_fields(specs: &[AttributeSpec], given: &AttributeValues) -> FieldErrors {
     given
         .0
@@ -125,12 +117,14 @@ fn unknown_fields(specs: &[AttributeSpec], given: &AttributeValues) -> FieldErro
         .filter(|key| !specs.iter().any(|spec| spec.key == **key))
         .map(|key| {
             let known = || specs.iter().map(|spec| spec.key.as_str());
-            let hint = match nearest(key, known()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None if specs.is_empty() => "there is nothing to set".to_owned(),
-                None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            (key.clone(), format!("is not known here: {hint}"))
+            let mut hint = did_you_mean(key, known());
+            if hint.is_empty() {
+                hint = match specs {
+                    [] => ": there is nothing to set".to_owned(),
+                    _ => format!(": there are {}", known().collect::<Vec<_>>().join(", ")),
+                };
+            }
+            (key.clone(), format!("is not known here{hint}"))
         })
         .collect()
 }

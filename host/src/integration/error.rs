@@ -4,6 +4,7 @@ use gatehouse_plugin_api::attribute::FieldErrors;
 use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::attributes;
+use crate::nearest::did_you_mean;
 
 /// Why an operation on an integration was not done. `api::errors` maps it to a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,8 +47,7 @@ pub enum OperationError {
 impl OperationError {
     /// `what` does not exist; the hint names the nearest of those that do.
     pub(super) fn not_found<'a>(kind: &str, name: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let hint = attributes::nearest(name, names).map_or(String::new(), |near| format!(": did you mean {near:?}?"));
-        Self::NotFound { what: format!("the {kind} {name:?}"), hint }
+        Self::NotFound { what: format!("the {kind} {name:?}"), hint: did_you_mean(name, names) }
     }
 
     /// Wrong fields, all named in the sentence.

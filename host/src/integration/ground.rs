@@ -1,18 +1,14 @@
 //! What the integrations are built on, with two seams: where plugins come from, and how a gateway is launched.
 //!
-//! In the daemon both lead to the catalog and to [`gateway::launch`]; tests bring scripts of their own. What uses a
-//! staged copy holds a [`Lease`] on it, and the last one to let go tells the catalog.
+//! In the daemon both lead to the catalog and to [`gateway::launch`]; tests bring scripts of their own.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use gatehouse_plugin_api::message::Instance;
 use gatehouse_plugin_api::ops;
-use parking_lot::Mutex;
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::clock::Clock;
@@ -62,6 +58,8 @@ pub(super) trait Plugins: Send + Sync + fmt::Debug {
     fn types(&self) -> Vec<IntegrationType>;
     /// Changes from now on.
     fn subscribe(&self) -> broadcast::Receiver<PluginChange>;
+    /// Any generation whose staged copy is there, in use or not.
+    async fn generation(&self, sha256: &str) -> Option<Staged>;
     /// Keeps a verdict made here.
     async fn report(&self, plugin: &Staged, reason: Reason);
     /// A generation's staged copy is not used here any more.
@@ -81,13 +79,15 @@ impl Plugins for Catalog {
     }
 
     fn types(&self) -> Vec<IntegrationType> {
-        let verdicts = self.verdicts();
-        let accepted = verdicts.iter().filter(|verdict| verdict.decision == Decision::Accepted);
-        accepted.filter_map(|verdict| verdict.manifest.as_ref().map(|manifest| manifest.id.clone())).collect()
+        self.plugins().iter().map(|plugin| plugin.integration_type().clone()).collect()
     }
 
     fn subscribe(&self) -> broadcast::Receiver<PluginChange> {
         Catalog::subscribe(self)
+    }
+
+    async fn generation(&self, sha256: &str) -> Option<Staged> {
+        Catalog::generation(self, sha256).await
     }
 
     async fn report(&self, plugin: &Staged, reason: Reason) {
@@ -145,7 +145,6 @@ pub(super) struct Base {
     pub(super) launcher: Arc<dyn Launcher>,
     /// How many start at once.
     pub(super) starts: Semaphore,
-    leases: Mutex<HashMap<String, Weak<Leased>>>,
 }
 
 impl Base {
@@ -170,19 +169,16 @@ impl Base {
         launcher: Arc<dyn Launcher>,
     ) -> Arc<Self> {
         let starts = Semaphore::new(config.integrations.start_parallel.clamp(1, Semaphore::MAX_PERMITS));
-        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts, leases: Mutex::default() })
+        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts })
     }
 
-    /// The right to use a generation's staged copy.
-    pub(super) fn lease(&self, plugin: &Staged) -> Lease {
-        let mut leases = self.leases.lock();
-        if let Some(there) = leases.get(plugin.sha256()).and_then(Weak::upgrade) {
-            return Lease(there);
+    /// Lets go of generations; the catalog deletes the copies that nobody needs any more.
+    pub(super) fn let_go_of(&self, plugins: impl IntoIterator<Item = Staged>) {
+        for plugin in plugins {
+            let (catalog, sha256) = (Arc::clone(&self.plugins), plugin.sha256().to_owned());
+            drop(plugin);
+            tokio::spawn(async move { catalog.release(&sha256).await });
         }
-        leases.retain(|_, lease| lease.strong_count() > 0);
-        let new = Arc::new(Leased { plugin: plugin.clone(), plugins: Arc::clone(&self.plugins) });
-        leases.insert(plugin.sha256().to_owned(), Arc::downgrade(&new));
-        Lease(new)
     }
 
     /// How an integration is run, by the configuration.
@@ -191,7 +187,7 @@ impl Base {
     }
 
     /// What to launch for an integration. Makes its data folder (mode 0700).
-    pub(super) fn launch_of(&self, id: &IntegrationId, plugin: &Lease, hosting: Hosting) -> Result<Launch, Reason> {
+    pub(super) fn launch_of(&self, id: &IntegrationId, plugin: &Staged, hosting: Hosting) -> Result<Launch, Reason> {
         let data_dir = self.home.data_dir(id);
         make_private_dir(&data_dir).map_err(|error| {
             Reason::new(ReasonCode::StartFailed, format!("the folder {} cannot be made", data_dir.display()))
@@ -201,7 +197,7 @@ impl Base {
         let log_filter = one.and_then(|one| one.log.clone()).unwrap_or_else(|| self.config.log.plugin_filter.clone());
         let host_ops = ops::TABLE.iter().filter(|op| op.side() == ops::Side::Host).map(|op| op.number).collect();
         Ok(Launch {
-            plugin: Staged::clone(plugin),
+            plugin: plugin.clone(),
             instance: Instance {
                 integration_id: id.clone(),
                 host_api_version: ops::API_VERSION.to_owned(),
@@ -220,31 +216,4 @@ fn make_private_dir(path: &std::path::Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     // One that was there before may have been opened to others.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-}
-
-/// The right to use a generation's staged copy. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Lease(Arc<Leased>);
-
-#[derive(Debug)]
-struct Leased {
-    plugin: Staged,
-    plugins: Arc<dyn Plugins>,
-}
-
-impl Deref for Lease {
-    type Target = Staged;
-    fn deref(&self) -> &Staged {
-        &self.0.plugin
-    }
-}
-
-impl Drop for Leased {
-    fn drop(&mut self) {
-        // Without a runtime the daemon is ending: the catalog clears up at its next start.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (plugins, sha256) = (Arc::clone(&self.plugins), self.plugin.sha256().to_owned());
-            runtime.spawn(async move { plugins.release(&sha256).await });
-        }
-    }
 }

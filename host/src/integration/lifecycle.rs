@@ -92,8 +92,9 @@ pub(super) enum Input {
     Probed(Result<(), Reason>),
     /// The gateway is launched and its `start` came back well.
     Started,
-    /// It could not be launched or started; nothing of it runs any more.
-    StartFailed(Failure, Reason),
+    /// It could not be launched or started; nothing of it runs any more. With the failure, whether there is an
+    /// earlier generation to go back to.
+    StartFailed { failure: Failure, reason: Reason, goes_back: bool },
     /// A poll came back well.
     PollOk,
     /// A poll failed.
@@ -117,7 +118,7 @@ pub(super) enum Input {
 pub(super) enum Effect {
     /// Launch the newest generation and start it.
     Start,
-    /// Launch the generation from before the switch and start it.
+    /// Launch the generation that ran well before and start it.
     StartPrevious,
     /// Stop and close what runs or is being started.
     Stop,
@@ -131,7 +132,6 @@ pub(super) enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Then {
     AsWanted,
-    Switch,
     Need(Failure, Reason),
 }
 
@@ -154,8 +154,6 @@ pub(super) struct Life {
     quarantined: bool,
     well_since_ms: Option<i64>,
     then: Then,
-    /// A new generation is being started whose failure goes back to the one before.
-    switching: bool,
     /// What to tell of the generation while it runs.
     note: Option<Reason>,
     /// The gateway's own word on how it is.
@@ -179,7 +177,6 @@ impl Life {
             quarantined: false,
             well_since_ms: None,
             then: Then::AsWanted,
-            switching: false,
             note: None,
             told: None,
             trouble: None,
@@ -263,20 +260,24 @@ impl Life {
             Input::PluginRefused(reason) => self.plugin_refused(reason, effects),
             Input::Probed(Ok(())) if self.holds_gateway() => {
                 self.note = None;
-                self.stop(Then::Switch, effects);
+                self.stop(Then::AsWanted, effects);
             }
             Input::Probed(Ok(())) => self.plugin_here(true, effects),
             Input::Probed(Err(reason)) => self.note_on_generation(went_back("its new version does not start", &reason)),
             Input::Started if self.actual == Actual::Starting => {
-                self.switching = false;
                 self.well_since_ms = Some(at.now_ms);
                 self.actual = Actual::Running;
                 self.refresh(at);
                 effects.push(Effect::KeepGood);
             }
-            Input::StartFailed(failure, reason) if self.actual == Actual::Starting => {
-                self.start_failed(failure, reason, at, policy, effects);
+            Input::StartFailed { reason, goes_back: true, .. } if self.actual == Actual::Starting => {
+                self.note = Some(went_back("its new version failed to start", &reason));
+                effects.push(Effect::StartPrevious);
             }
+            Input::StartFailed { failure, reason, .. } if self.actual == Actual::Starting => match failure {
+                Failure::Passing => self.fail(reason, at, policy),
+                other => self.need(other, reason),
+            },
             Input::Ended(reason) if self.runs() => self.fail(reason, at, policy),
             Input::PollOk if self.runs() => {
                 self.trouble = None;
@@ -307,7 +308,7 @@ impl Life {
             Input::Stopped { late } if self.stopping() => self.stopped(late, effects),
             // What comes too late for the state it was meant for.
             Input::Started
-            | Input::StartFailed(..)
+            | Input::StartFailed { .. }
             | Input::PollOk
             | Input::PollFailed(..)
             | Input::HealthTold(_)
@@ -337,10 +338,7 @@ impl Life {
         let waits_for_file = matches!(self.actual, Actual::Missing | Actual::Incompatible);
         match self.actual {
             Actual::Running | Actual::Degraded if new => effects.push(Effect::Probe),
-            Actual::Starting if new => {
-                let then = if self.switching { Then::Switch } else { Then::AsWanted };
-                self.stop(then, effects);
-            }
+            Actual::Starting if new => self.stop(Then::AsWanted, effects),
             Actual::Running | Actual::Degraded | Actual::Starting | Actual::Stopping => {}
             _ if new || waits_for_file => {
                 self.forgive();
@@ -368,26 +366,6 @@ impl Life {
         }
         if self.holds_gateway() {
             self.note = Some(note);
-        }
-    }
-
-    fn start_failed(
-        &mut self,
-        failure: Failure,
-        reason: Reason,
-        at: Moment,
-        policy: &Policy,
-        effects: &mut Vec<Effect>,
-    ) {
-        if std::mem::take(&mut self.switching) {
-            self.note = Some(went_back("its new version failed to start", &reason));
-            self.reason = starting();
-            effects.push(Effect::StartPrevious);
-            return;
-        }
-        match failure {
-            Failure::Passing => self.fail(reason, at, policy),
-            other => self.need(other, reason),
         }
     }
 
@@ -464,7 +442,6 @@ impl Life {
         self.actual = Actual::Stopping;
         self.reason = Reason::new(ReasonCode::Stopping, "it is being stopped");
         self.then = then;
-        self.switching = false;
         self.well_since_ms = None;
         effects.push(Effect::Stop);
     }
@@ -480,14 +457,9 @@ impl Life {
     fn stopped(&mut self, late: Option<Reason>, effects: &mut Vec<Effect>) {
         let then = std::mem::replace(&mut self.then, Then::AsWanted);
         self.settle(effects);
-        let starts = self.actual == Actual::Starting;
-        match then {
-            Then::Switch if starts => self.switching = true,
-            Then::Need(failure, reason) if starts => {
-                effects.clear();
-                self.need(failure, reason);
-            }
-            _ => {}
+        if let (Then::Need(failure, reason), Actual::Starting) = (then, self.actual) {
+            effects.clear();
+            self.need(failure, reason);
         }
         if let (Some(late), Actual::Off | Actual::Paused) = (late, self.actual) {
             self.reason = late;

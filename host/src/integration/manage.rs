@@ -125,19 +125,25 @@ async fn fetch(running: &Running, pane: &str) -> Result<Option<String>, String> 
     Ok(reply.source)
 }
 
-/// What is wrong, with the template and line where it is.
+/// What is wrong, with the template and line where it is: an include's error wraps the included template's.
 fn sentence(error: &minijinja::Error) -> String {
-    let problem = match error.kind() {
-        minijinja::ErrorKind::TemplateNotFound => {
-            return format!("{}: the plugin's panes() does not list it", error.detail().unwrap_or("no such template"));
+    let mut innermost = error;
+    let mut place = (error.name(), error.line());
+    while let Some(inner) = std::error::Error::source(innermost).and_then(|source| source.downcast_ref()) {
+        innermost = inner;
+        if innermost.line().is_some() {
+            place = (innermost.name(), innermost.line());
         }
-        minijinja::ErrorKind::OutOfFuel => "it takes too much work: show less on one page".to_owned(),
-        kind => match error.detail() {
-            Some(detail) => format!("{kind}: {detail}"),
-            None => kind.to_string(),
-        },
+    }
+    let problem = match (innermost.kind(), innermost.detail()) {
+        (minijinja::ErrorKind::TemplateNotFound, detail) => {
+            format!("{}: the plugin's panes() does not list it", detail.unwrap_or("no such template"))
+        }
+        (minijinja::ErrorKind::OutOfFuel, _) => "it takes too much work: show less on one page".to_owned(),
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+        (kind, None) => kind.to_string(),
     };
-    match (error.name(), error.line()) {
+    match place {
         (Some(name), Some(line)) => format!("the template {name:?}, line {line}: {problem}"),
         (Some(name), None) => format!("the template {name:?}: {problem}"),
         _ => format!("the template: {problem}"),

@@ -115,11 +115,15 @@ impl Registry {
         if view.desired == Desired::Off {
             return Err(is_off(id));
         }
-        let PluginNow::Here(plugin) = self.base.plugins.plugin_now(&view.integration_type) else {
-            return Err(OperationError::Unavailable(format!(
-                "the settings of {id} cannot be checked without its plugin: {}",
-                view.reason
-            )));
+        let plugin = match (self.base.plugins.plugin_now(&view.integration_type), supervised.running()) {
+            (PluginNow::Here(plugin), _) => plugin,
+            // An earlier generation runs on in the place of a refused file.
+            (_, Some(running)) => running.plugin,
+            (PluginNow::Missing(reason) | PluginNow::Refused(reason), None) => {
+                return Err(OperationError::Unavailable(format!(
+                    "the settings of {id} cannot be checked without its plugin: {reason}"
+                )));
+            }
         };
         let specs = &plugin.manifest().attributes;
         let whole = attributes::complete(specs, &values, Given::Fixed(&supervised.settings()))
@@ -132,7 +136,7 @@ impl Registry {
                 }
                 Err(error) => fields_of(&error),
             },
-            None => match try_out(&self.base, id, &self.base.lease(&plugin), &whole).await {
+            None => match try_out(&self.base, id, &plugin, &whole).await {
                 Err(Unfit::Settings(fields)) => fields,
                 // A plugin that does not come up must not keep a person from repairing its settings.
                 Ok(()) | Err(Unfit::Launch(_)) => attributes::none(),

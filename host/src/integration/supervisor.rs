@@ -29,10 +29,11 @@ pub(super) use inputs::{Activation, Came, Input};
 use self::bring_up::{BroughtUp, failure_of_call};
 use self::inputs::Reply;
 use super::OperationError;
-use super::ground::{Base, Lease, PluginNow};
+use super::ground::{Base, PluginNow};
 use super::host_calls::Told;
 use super::lifecycle::{self, Life, Moment, Policy, Presence};
 use super::view::{IntegrationView, LifecycleEvent};
+use crate::plugin::Staged;
 use crate::reason::{Reason, ReasonCode};
 use crate::store::{Desired, IntegrationRow, KvSpace, StoreError};
 
@@ -120,11 +121,13 @@ struct Supervisor {
     row: IntegrationRow,
     life: Life,
     /// What the next start uses.
-    plugin: Option<Lease>,
-    /// What ran before a switch, until the new one runs.
-    previous: Option<Lease>,
-    /// A new generation that waits for its trial, or failed it.
-    candidate: Option<Lease>,
+    plugin: Option<Staged>,
+    /// What ran well before, while something newer is being started.
+    previous: Option<Staged>,
+    /// A new generation that waits for its trial, or failed it or its start.
+    candidate: Option<Staged>,
+    /// The new generation takes the place of one that ran until now.
+    switching: bool,
     epoch: u64,
     cancel: CancellationToken,
     poll: Option<AbortHandle>,
@@ -150,7 +153,7 @@ enum Next {
 impl Supervisor {
     fn begin(base: Arc<Base>, row: IntegrationRow, events: broadcast::Sender<LifecycleEvent>) -> Supervised {
         let (plugin, presence) = match base.plugins.plugin_now(&row.integration_type) {
-            PluginNow::Here(plugin) => (Some(base.lease(&plugin)), Presence::Here),
+            PluginNow::Here(plugin) => (Some(plugin.clone()), Presence::Here),
             PluginNow::Missing(reason) => (None, Presence::Missing(reason)),
             PluginNow::Refused(reason) => (None, Presence::Refused(reason)),
         };
@@ -172,6 +175,7 @@ impl Supervisor {
             plugin,
             previous: None,
             candidate: None,
+            switching: false,
             epoch: 0,
             cancel: CancellationToken::new(),
             poll: None,
@@ -264,6 +268,10 @@ impl Supervisor {
             return;
         }
         self.waiting.push(reply);
+        // A person's hand gives a version that failed another chance.
+        if desired == Desired::On && !self.life.holds_gateway() && self.candidate.is_some() {
+            self.plugin = self.candidate.take();
+        }
         self.step(lifecycle::Input::Wanted(desired));
     }
 
@@ -338,20 +346,21 @@ impl Supervisor {
     fn plugin_now(&mut self, now: PluginNow) {
         match now {
             PluginNow::Here(plugin) => {
-                let known = |lease: &Option<Lease>| lease.as_ref().is_some_and(|l| l.sha256() == plugin.sha256());
+                let known = |known: &Option<Staged>| known.as_ref().is_some_and(|k| k.sha256() == plugin.sha256());
                 let new = !known(&self.plugin) && !known(&self.candidate);
-                let lease = self.base.lease(&plugin);
-                if !new {
-                    // The file that runs is back in its place: what was tried instead does not matter any more.
-                    if known(&self.plugin) {
-                        self.candidate = None;
-                    }
-                } else if self.running().is_some() && self.life.holds_gateway() {
-                    self.candidate = Some(lease);
+                // The file that runs is back in its place: what was tried instead does not matter any more.
+                let back = known(&self.plugin);
+                let old = if new && self.running().is_some() && self.life.holds_gateway() {
+                    self.candidate.replace(plugin)
+                } else if new {
+                    self.base.let_go_of(self.candidate.take());
+                    self.plugin.replace(plugin)
+                } else if back {
+                    self.candidate.take()
                 } else {
-                    self.candidate = None;
-                    self.plugin = Some(lease);
-                }
+                    None
+                };
+                self.base.let_go_of(old);
                 self.step(lifecycle::Input::PluginHere { new });
             }
             PluginNow::Missing(reason) => {
@@ -375,7 +384,9 @@ impl Supervisor {
             return;
         }
         if outcome.is_ok() {
-            self.previous = std::mem::replace(&mut self.plugin, self.candidate.take());
+            self.switching = self.running().is_some();
+            let before = std::mem::replace(&mut self.plugin, self.candidate.take());
+            self.base.let_go_of(before);
         }
         self.step(lifecycle::Input::Probed(outcome));
     }
@@ -385,9 +396,13 @@ impl Supervisor {
         match came {
             Came::BroughtUp(BroughtUp::Started(running)) if stopping => self.take_down(running),
             Came::BroughtUp(BroughtUp::Started(running)) => self.started(running),
-            Came::BroughtUp(BroughtUp::Failed(..)) if stopping => self.step(lifecycle::Input::Stopped { late: None }),
-            Came::BroughtUp(BroughtUp::Failed(failure, reason)) => {
-                self.step(lifecycle::Input::StartFailed(failure, reason));
+            Came::BroughtUp(BroughtUp::Failed { .. }) if stopping => {
+                self.step(lifecycle::Input::Stopped { late: None })
+            }
+            Came::BroughtUp(BroughtUp::Failed { failure, reason, before }) => {
+                self.previous = before;
+                let goes_back = self.goes_back(&reason);
+                self.step(lifecycle::Input::StartFailed { failure, reason, goes_back });
             }
             Came::BroughtUp(BroughtUp::Cancelled(late)) | Came::TakenDown(late) => {
                 if let Some(late) = &late {

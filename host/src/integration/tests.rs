@@ -1,1 +1,16 @@
-//! Tests of the room, with scripted gateways.
+//! The room's tests: real database and house, scripted gateways, a clock that is moved by hand.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod activation;
+mod control;
+mod deactivation;
+mod life;
+mod own_flows;
+mod pages;
+mod rig;
+mod settings;
+mod switch;
+
+pub(super) use deactivation::lamp;
+pub(super) use rig::{Rig, plugin};

@@ -80,6 +80,18 @@ impl Staged {
         &self.0.manifest.id
     }
 
+    /// A generation that exists in a test alone: no file has its content.
+    #[cfg(test)]
+    pub(crate) fn imagined(manifest: Manifest, sha256: &str) -> Self {
+        Self(Arc::new(StagedParts {
+            file_name: format!("lib{}.so", manifest.id),
+            path: PathBuf::from(format!("/nowhere/{sha256}.so")),
+            content: Content { sha256: sha256.to_owned(), size_bytes: 0 },
+            section: Vec::new(),
+            manifest,
+        }))
+    }
+
     pub(super) fn watch(&self) -> StagedWatch {
         StagedWatch { sha256: self.0.content.sha256.clone(), path: self.0.path.clone(), parts: Arc::downgrade(&self.0) }
     }

@@ -5,9 +5,10 @@ use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use super::quoted;
 use crate::integration::OperationError;
 use crate::integration::flow_view::{FlowBegin, FlowKind};
-use crate::integration::ground::{Lease, PluginNow};
+use crate::integration::ground::PluginNow;
 use crate::integration::registry::Registry;
 use crate::integration::supervisor::Supervised;
+use crate::plugin::Staged;
 
 /// What a flow is about.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(super) struct Target {
     pub(super) integration_type: IntegrationType,
     pub(super) id: IntegrationId,
     /// Its plugin; a deactivation goes without one.
-    pub(super) plugin: Option<Lease>,
+    pub(super) plugin: Option<Staged>,
     /// The integration, when it exists.
     pub(super) existing: Option<Supervised>,
 }
@@ -32,8 +33,8 @@ pub(super) fn find(registry: &Registry, begin: &FlowBegin) -> Result<Target, Ope
             let existing = registry.find(&id)?;
             let integration_type = existing.view().integration_type.clone();
             let plugin = match registry.base().plugins.plugin_now(&integration_type) {
-                PluginNow::Here(plugin) => Some(registry.base().lease(&plugin)),
-                PluginNow::Missing(_) | PluginNow::Refused(_) => None,
+                PluginNow::Here(plugin) => Some(plugin),
+                PluginNow::Missing(_) | PluginNow::Refused(_) => existing.running().map(|running| running.plugin),
             };
             Ok(Target { integration_type, id, plugin, existing: Some(existing) })
         }
@@ -59,7 +60,7 @@ fn to_activate(registry: &Registry, begin: &FlowBegin, id: IntegrationId) -> Res
         return Err(taken(&id, "a plugin in the plugins folder provides a type of this name"));
     }
     let plugin = match plugins.plugin_now(&integration_type) {
-        PluginNow::Here(plugin) => registry.base().lease(&plugin),
+        PluginNow::Here(plugin) => plugin,
         PluginNow::Refused(reason) => return Err(OperationError::Unavailable(reason.to_string())),
         PluginNow::Missing(reason) if existing.is_some() => {
             return Err(OperationError::Unavailable(reason.to_string()));

@@ -18,8 +18,12 @@ fn why(code: ReasonCode) -> Reason {
     Reason::new(code, format!("because of {code}"))
 }
 
+fn start_failed(failure: Failure, code: ReasonCode) -> Input {
+    Input::StartFailed { failure, reason: why(code), goes_back: false }
+}
+
 fn passing() -> Input {
-    Input::StartFailed(Failure::Passing, why(ReasonCode::StartFailed))
+    start_failed(Failure::Passing, ReasonCode::StartFailed)
 }
 
 fn on() -> Life {
@@ -55,8 +59,8 @@ fn every_state() -> Vec<Life> {
         walk(running(), [Input::PollFailed(Failure::Passing, why(ReasonCode::PollFailed))]),
         walk(on(), fails(1)),
         walk(on(), fails(5)),
-        walk(on(), [Input::StartFailed(Failure::Credentials, why(ReasonCode::BadCredentials))]),
-        walk(on(), [Input::StartFailed(Failure::Configuration, why(ReasonCode::BadConfiguration))]),
+        walk(on(), [start_failed(Failure::Credentials, ReasonCode::BadCredentials)]),
+        walk(on(), [start_failed(Failure::Configuration, ReasonCode::BadConfiguration)]),
         walk(running(), [Input::Wanted(Desired::Off)]),
     ]
 }
@@ -81,7 +85,7 @@ fn every_input() -> Vec<Input> {
     ];
     inputs.extend([Desired::On, Desired::Paused, Desired::Off].map(Input::Wanted));
     for failure in [Failure::Passing, Failure::Credentials, Failure::Configuration, Failure::Incompatible] {
-        inputs.push(Input::StartFailed(failure, why(ReasonCode::StartFailed)));
+        inputs.push(start_failed(failure, ReasonCode::StartFailed));
         inputs.push(Input::PollFailed(failure, why(ReasonCode::PollFailed)));
     }
     inputs
@@ -155,7 +159,7 @@ fn transitions() {
         stopping,
     ] = <[Life; 12]>::try_from(every_state()).expect("twelve states");
     let health = |status| Input::HealthTold(Health { status, message: "so".into() });
-    let credentials = || Input::StartFailed(Failure::Credentials, why(ReasonCode::BadCredentials));
+    let credentials = || start_failed(Failure::Credentials, ReasonCode::BadCredentials);
     let poll = |failure| Input::PollFailed(failure, why(ReasonCode::PollFailed));
     for (life, input, state, code, effects) in [
         (&off, Input::Wanted(Desired::On), "starting", ReasonCode::Starting, vec![Start]),
@@ -270,7 +274,7 @@ fn a_switch_stops_the_old_starts_the_new_and_goes_back_when_that_fails() {
     let good = walk(life.clone(), [Input::Started]);
     assert_eq!((good.actual, good.reason.code), (Actual::Running, ReasonCode::AsWanted));
     for failure in [Failure::Passing, Failure::Configuration, Failure::Credentials, Failure::Incompatible] {
-        let failed = Input::StartFailed(failure, why(ReasonCode::Panicked));
+        let failed = Input::StartFailed { failure, reason: why(ReasonCode::Panicked), goes_back: true };
         let (back, effects) = life.clone().step(failed, AT, &policy());
         assert_eq!((back.actual, effects), (Actual::Starting, vec![Effect::StartPrevious]));
         let back = walk(back, [Input::Started]);

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::gateway::{Exit, Gateway, Hosting};
-use crate::integration::ground::{Base, Lease};
+use crate::integration::ground::Base;
 use crate::integration::host_calls::HostSide;
 use crate::integration::lifecycle::Failure;
 use crate::integration::manage::Panes;
+use crate::plugin::Staged;
 use crate::reason::{Reason, ReasonCode};
 
 /// A gateway with all that belongs to its generation. Cheap to clone.
@@ -24,7 +25,7 @@ pub(in crate::integration) struct Running {
     /// The gateway.
     pub(in crate::integration) gateway: Arc<dyn Gateway>,
     /// Its staged copy.
-    pub(in crate::integration) plugin: Lease,
+    pub(in crate::integration) plugin: Staged,
     /// Its side of the host.
     pub(in crate::integration) host: HostSide,
     /// Its templates, as far as they were asked for.
@@ -36,8 +37,8 @@ pub(in crate::integration) struct Running {
 pub(in crate::integration) enum BroughtUp {
     /// It runs.
     Started(Running),
-    /// It does not, and nothing of it is left.
-    Failed(Failure, Reason),
+    /// It does not, and nothing of it is left. With the generation that ran well before, if there is another one.
+    Failed { failure: Failure, reason: Reason, before: Option<Staged> },
     /// It was to be stopped before it ran; with the reason when it had to be killed.
     Cancelled(Option<Reason>),
 }
@@ -46,9 +47,11 @@ pub(in crate::integration) enum BroughtUp {
 pub(super) struct BringUp {
     pub(super) base: Arc<Base>,
     pub(super) id: IntegrationId,
-    pub(super) plugin: Lease,
+    pub(super) plugin: Staged,
     pub(super) hosting: Hosting,
     pub(super) attributes: AttributeValues,
+    /// The content that ran well last, when it is another one.
+    pub(super) good: Option<String>,
     pub(super) host: HostSide,
     pub(super) cancel: CancellationToken,
 }
@@ -56,7 +59,22 @@ pub(super) struct BringUp {
 impl BringUp {
     /// Waits for its turn, launches and starts.
     pub(super) async fn run(self) -> BroughtUp {
-        let Self { base, id, plugin, hosting, attributes, host, cancel } = self;
+        let (base, good) = (Arc::clone(&self.base), self.good.clone());
+        match self.start().await {
+            BroughtUp::Failed { failure, reason, .. } => {
+                let before = match &good {
+                    Some(sha256) => base.plugins.generation(sha256).await,
+                    None => None,
+                };
+                BroughtUp::Failed { failure, reason, before }
+            }
+            other => other,
+        }
+    }
+
+    async fn start(self) -> BroughtUp {
+        let Self { base, id, plugin, hosting, attributes, host, cancel, .. } = self;
+        let failed = |failure, reason| BroughtUp::Failed { failure, reason, before: None };
         let turn = tokio::select! {
             biased;
             () = cancel.cancelled() => return BroughtUp::Cancelled(None),
@@ -64,7 +82,7 @@ impl BringUp {
         };
         let launch = match base.launch_of(&id, &plugin, hosting) {
             Ok(launch) => launch,
-            Err(reason) => return BroughtUp::Failed(Failure::Passing, reason),
+            Err(reason) => return failed(Failure::Passing, reason),
         };
         let launched = tokio::select! {
             biased;
@@ -75,7 +93,7 @@ impl BringUp {
             Ok(gateway) => gateway,
             Err(reason) => {
                 host.retire().await;
-                return BroughtUp::Failed(failure_of_launch(&base, &plugin, &reason).await, reason);
+                return failed(failure_of_launch(&base, &plugin, &reason).await, reason);
             }
         };
         let running = Running { gateway, plugin, host, panes: Arc::default() };
@@ -94,7 +112,7 @@ impl BringUp {
                     reason = running.gateway.ended().await.reason;
                 }
                 running.discard(&base).await;
-                BroughtUp::Failed(failure, reason)
+                failed(failure, reason)
             }
         }
     }
@@ -138,8 +156,9 @@ pub(super) async fn poll(
     told: impl Fn(Result<(), CallError>) + Send,
 ) {
     loop {
-        let (polled, ()) = tokio::join!(gateway.call_within::<_, ()>(&ops::POLL, &(), interval), clock.sleep(interval));
-        told(polled);
+        let pause = clock.sleep(interval);
+        told(gateway.call_within::<_, ()>(&ops::POLL, &(), interval).await);
+        pause.await;
     }
 }
 
@@ -150,7 +169,7 @@ pub(super) async fn poll(
 pub(in crate::integration) async fn try_out(
     base: &Arc<Base>,
     id: &IntegrationId,
-    plugin: &Lease,
+    plugin: &Staged,
     attributes: &AttributeValues,
 ) -> Result<(), Unfit> {
     let host = HostSide::provisional(id.clone(), Arc::clone(base));
@@ -209,7 +228,7 @@ pub(in crate::integration) fn fields_of(error: &CallError) -> FieldErrors {
     }
 }
 
-async fn failure_of_launch(base: &Base, plugin: &Lease, reason: &Reason) -> Failure {
+async fn failure_of_launch(base: &Base, plugin: &Staged, reason: &Reason) -> Failure {
     match reason.code {
         ReasonCode::OpenFailed | ReasonCode::LayoutMismatch | ReasonCode::ManifestDisagrees => {
             base.plugins.report(plugin, reason.clone()).await;

@@ -25,6 +25,7 @@ impl Supervisor {
                 Effect::Start => self.start(),
                 Effect::StartPrevious => {
                     // The generation that failed its start stays away until its file changes again.
+                    self.switching = false;
                     if let Some(previous) = self.previous.take() {
                         self.candidate = self.plugin.replace(previous);
                     }
@@ -46,6 +47,8 @@ impl Supervisor {
         let Some(plugin) = self.plugin.clone() else { return };
         let hosting = self.base.hosting(&self.row.id);
         self.row.hosting = hosting;
+        let good = self.row.last_good_sha256.as_deref().filter(|good| *good != plugin.sha256());
+        let good = good.map(str::to_owned);
         if hosting == Hosting::InProcess {
             self.mapped.insert(plugin.sha256().to_owned());
         }
@@ -55,10 +58,17 @@ impl Supervisor {
             plugin,
             hosting,
             attributes: self.row.attributes.clone(),
+            good,
             host: self.host_side(),
             cancel: self.cancel.clone(),
         };
         self.beside(async move { Came::BroughtUp(bring_up.run().await) });
+    }
+
+    /// Whether a failed start goes back: at a switch in any case, else only where the new code is to blame.
+    pub(super) fn goes_back(&self, reason: &Reason) -> bool {
+        let outer = [ReasonCode::StartFailed, ReasonCode::BadCredentials, ReasonCode::BadConfiguration];
+        self.previous.is_some() && (self.switching || !outer.contains(&reason.code))
     }
 
     fn host_side(&self) -> HostSide {
@@ -151,16 +161,20 @@ impl Supervisor {
 
     /// What runs is good: it is what a later switch goes back to, and what ran before is needed no longer.
     fn keep_good(&mut self) {
-        self.previous = None;
+        self.switching = false;
         let sha256 = self.plugin.as_ref().map(|plugin| plugin.sha256().to_owned());
         if self.row.last_good_sha256 == sha256 {
             return;
         }
-        self.row.last_good_sha256 = sha256;
-        let (store, row) = (self.base.store.clone(), self.row.clone());
+        let before = std::mem::replace(&mut self.row.last_good_sha256, sha256);
+        let (base, row) = (Arc::clone(&self.base), self.row.clone());
         let save = async move {
-            if let Err(error) = store.integration_save(row).await {
+            if let Err(error) = base.store.integration_save(row).await {
                 tracing::error!(%error, "the good generation could not be remembered");
+            }
+            // Only now: until the row says otherwise the earlier copy is what an integration goes back to.
+            if let Some(before) = before {
+                base.plugins.release(&before).await;
             }
         };
         tokio::spawn(save.in_current_span());

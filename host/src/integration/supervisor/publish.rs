@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 
 use super::Supervisor;
 use crate::gateway::Hosting;
-use crate::integration::ground::Lease;
 use crate::integration::lifecycle::Life;
 use crate::integration::view::{Actual, IntegrationView, LifecycleEvent};
+use crate::plugin::Staged;
 use crate::store::{Desired, IntegrationRow};
 
 /// The view of an integration of which nothing runs.
-pub(super) fn at_rest(row: &IntegrationRow, life: &Life, hosting: Hosting, plugin: Option<&Lease>) -> IntegrationView {
+pub(super) fn at_rest(row: &IntegrationRow, life: &Life, hosting: Hosting, plugin: Option<&Staged>) -> IntegrationView {
     IntegrationView {
         id: row.id.clone(),
         integration_type: row.integration_type.clone(),
