@@ -225,13 +225,7 @@ impl House {
     /// # Errors
     /// When the database cannot be written.
     pub async fn label_set(&self, address: &EntityAddress, label: Option<String>) -> Result<bool, StoreError> {
-        let gate = self.0.gate(&address.integration);
-        let _alone = gate.lock().await;
-        let id = self.0.core.lock().registry.find(address).map(|known| known.id);
-        let Some(id) = id else { return Ok(false) };
-        self.0.store.entity_label(id, label.clone()).await?;
-        self.0.core.lock().registry.label(address, label);
-        Ok(true)
+        sync::label(&self.0, address, label).await
     }
 
     /// Every entity, detached and hidden ones included, sorted by address.

@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// The way of readings into the history: at most `limit` wait; `on_commit` gets the highest committed sequence
-    /// number, on the writer's thread, and must return at once.
+    /// number, on the writer's thread, and must return at once. Once per store.
     pub(crate) fn readings(&self, limit: usize, on_commit: Arc<dyn Fn(u64) + Send + Sync>) -> ReadingQueue {
         ReadingQueue::new(self.clone(), Arc::clone(&self.0.pending), self.0.messages.clone(), limit, on_commit)
     }

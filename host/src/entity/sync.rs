@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
-use gatehouse_plugin_api::ids::{EntityName, IntegrationId};
+use gatehouse_plugin_api::ids::{EntityAddress, EntityName, IntegrationId};
 use gatehouse_plugin_api::message::{EntityDeclaration, SyncOutcome};
 
 use super::bounds::{ENTITIES_KNOWN_MAX, ENTITIES_MAX, check_declarations};
@@ -65,6 +65,25 @@ pub(super) async fn detach_all(parts: &Arc<HouseParts>, integration: &Integratio
                 .collect()
         };
         if changes.is_empty() { Ok(()) } else { persist(&parts, &integration, changes).await }
+    })
+    .await
+}
+
+/// Gives an entity a person's own name, or takes it away; `false` when there is no such entity.
+pub(super) async fn label(
+    parts: &Arc<HouseParts>,
+    address: &EntityAddress,
+    label: Option<String>,
+) -> Result<bool, StoreError> {
+    let (parts, address) = (Arc::clone(parts), address.clone());
+    to_the_end(async move {
+        let gate = parts.gate(&address.integration);
+        let _alone = gate.lock().await;
+        let id = parts.core.lock().registry.find(&address).map(|known| known.id);
+        let Some(id) = id else { return Ok(false) };
+        parts.store.entity_label(id, label.clone()).await?;
+        parts.core.lock().registry.label(&address, label);
+        Ok(true)
     })
     .await
 }
