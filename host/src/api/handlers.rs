@@ -1,4 +1,5 @@
 //! One handler a route: decode, call the application, encode.
+#![allow(unused_qualifications, reason = "what the macros of utoipa write")]
 
 pub(super) mod entity;
 pub(super) mod feed;

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod input;
+mod serve;
 mod socket;
 mod states;
 mod streams;

@@ -26,21 +26,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// What is served, and how to end it.
-pub struct Daemon {
-    pub client: Client,
-    pub home: Home,
-    pub house: House,
-    pub log: HostLog,
-    pub stop: CancellationToken,
-    pub serving: JoinHandle<()>,
+pub(super) struct Daemon {
+    pub(super) client: Client,
+    pub(super) home: Home,
+    pub(super) house: House,
+    pub(super) log: HostLog,
+    pub(super) stop: CancellationToken,
+    pub(super) serving: JoinHandle<()>,
     _folder: TempDir,
 }
 
 /// Readings that one subscriber of a test's daemon may lag behind.
-pub const SUBSCRIBER_ROWS: usize = 50;
+pub(super) const SUBSCRIBER_ROWS: usize = 50;
 
 impl Daemon {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let folder = TempDir::with_prefix("gatehouse-").unwrap();
         let home = Home::at(folder.path());
         home.create().unwrap();
@@ -62,7 +62,7 @@ impl Daemon {
     }
 
     /// As `start`, with the entity `test:Lamp/1` of three states: `power` (controllable), `level` and `mode`.
-    pub async fn with_a_lamp() -> Self {
+    pub(super) async fn with_a_lamp() -> Self {
         let daemon = Self::start().await;
         let state = |name: &str, kind, controllable| StateDeclaration {
             name: name.parse().unwrap(),
@@ -87,7 +87,7 @@ impl Daemon {
     }
 
     /// Takes readings of the lamp's level.
-    pub async fn emit_levels(&self, levels: impl IntoIterator<Item = u32>) {
+    pub(super) async fn emit_levels(&self, levels: impl IntoIterator<Item = u32>) {
         let reading = |level| Reading {
             entity: "Lamp/1".parse().unwrap(),
             state: "level".parse().unwrap(),
@@ -99,7 +99,7 @@ impl Daemon {
     }
 
     /// Sends bytes as they are and reads the answer to its end.
-    pub async fn raw(&self, request: &[u8]) -> String {
+    pub(super) async fn raw(&self, request: &[u8]) -> String {
         let mut stream = UnixStream::connect(self.home.socket()).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut answer = Vec::new();
@@ -108,7 +108,13 @@ impl Daemon {
     }
 
     /// Sends a body with `connection: close`; the status and the answer's body as JSON.
-    pub async fn send(&self, method: &str, path: &str, media_type: &str, body: &str) -> (u16, serde_json::Value) {
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        media_type: &str,
+        body: &str,
+    ) -> (u16, serde_json::Value) {
         let length = body.len();
         let answer = self
             .raw(
@@ -126,12 +132,12 @@ impl Daemon {
 }
 
 /// The integration that owns the lamp. It is not configured, so it is offline.
-pub fn test() -> IntegrationId {
+pub(super) fn test() -> IntegrationId {
     "test".parse().unwrap()
 }
 
 /// Asks again until there is an answer.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(super) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let give_up = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(answer) = ask().await {

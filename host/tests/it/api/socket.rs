@@ -1,6 +1,7 @@
 //! Who can connect, when there is no daemon, and how serving ends.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -25,10 +26,11 @@ const OTHER_USER: u32 = 65_534;
 #[tokio::test]
 async fn probe_as_another_user() {
     let Some(home) = std::env::var_os(PROBE) else { return };
-    match Client::new(&Home::at(home)).get::<Status>("/v1/status").await {
-        Ok(_) => println!("probe: answered"),
-        Err(error) => println!("probe: {} {error}", error.code()),
-    }
+    let heard = match Client::new(&Home::at(home)).get::<Status>("/v1/status").await {
+        Ok(_) => "answered".to_owned(),
+        Err(error) => format!("{} {error}", error.code()),
+    };
+    writeln!(std::io::stdout(), "probe: {heard}").unwrap();
 }
 
 /// What another user's client hears from the socket; `None` when this process cannot become another user.
