@@ -2,6 +2,6 @@
 
 mod both;
 mod launches;
-mod probe;
+pub(crate) mod probe;
 mod worker_deaths;
 mod worker_process;

@@ -162,10 +162,10 @@ impl Rounds {
                 self.resting.settle(candidate.file_name());
                 self.made.push(plugin.watch());
                 // The same content under a name that has just vanished: renamed, and nothing else happened.
-                for name in self.shelf.names_of_content(plugin.sha256()) {
-                    if self.resting.is_missing(&name) {
-                        self.resting.give_up(&name);
-                        updates.push(Update::Gone(name));
+                for from in self.shelf.names_of_content(plugin.sha256()) {
+                    if self.resting.is_missing(&from) {
+                        self.resting.give_up(&from);
+                        updates.push(Update::Renamed { from, to: candidate.file_name().to_owned() });
                     }
                 }
                 updates.push(Update::Sound(plugin));

@@ -23,6 +23,8 @@ pub(super) enum Update {
     Refused(Refused),
     /// It is no longer there.
     Gone(String),
+    /// It is there under another name.
+    Renamed { from: String, to: String },
 }
 
 /// Every file ever seen.
@@ -153,9 +155,11 @@ impl Shelf {
                     self.decide(&name, refused.into_verdict(now_ms), &mut changed);
                 }
                 Update::Gone(name) => {
-                    self.drop_plugin(&name);
-                    let verdict = self.gone(&name, now_ms);
-                    self.decide(&name, verdict, &mut changed);
+                    let sentence = format!("{name} is no longer in the plugins folder");
+                    self.end(&name, sentence, now_ms, &mut changed);
+                }
+                Update::Renamed { from, to } => {
+                    self.end(&from, format!("{from} was renamed to {to}"), now_ms, &mut changed);
                 }
             }
         }
@@ -187,12 +191,14 @@ impl Shelf {
         }
     }
 
-    fn gone(&self, name: &str, now_ms: i64) -> Verdict {
-        let reason = Reason::new(ReasonCode::FileGone, format!("{name} is no longer in the plugins folder"));
+    fn end(&mut self, name: &str, sentence: String, now_ms: i64, changed: &mut Vec<Arc<Verdict>>) {
+        self.drop_plugin(name);
         let known = self.files.get(name).and_then(|shelved| shelved.verdict.as_deref());
         let facts =
             known.map(|v| Facts { sha256: v.sha256.clone(), size_bytes: v.size_bytes, manifest: v.manifest.clone() });
-        facts.unwrap_or_default().verdict(name, Decision::Gone, reason, now_ms)
+        let reason = Reason::new(ReasonCode::FileGone, sentence);
+        let verdict = facts.unwrap_or_default().verdict(name, Decision::Gone, reason, now_ms);
+        self.decide(name, verdict, changed);
     }
 
     /// Keeps a verdict, unless it says what was said before: then that stands, with its time.

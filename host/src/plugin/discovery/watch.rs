@@ -23,6 +23,8 @@ pub(in crate::plugin) struct FolderWatch {
     watcher: Option<RecommendedWatcher>,
     watched: Option<(u64, u64)>,
     followed: BTreeSet<PathBuf>,
+    /// Folders that could not be watched: told once, tried at every look.
+    unwatchable: BTreeSet<PathBuf>,
     told: Arc<Told>,
 }
 
@@ -49,7 +51,7 @@ impl FolderWatch {
                 None
             }
         };
-        Self { folder, watcher, watched: None, followed: BTreeSet::new(), told }
+        Self { folder, watcher, watched: None, followed: BTreeSet::new(), unwatchable: BTreeSet::new(), told }
     }
 
     /// The names that were finished since the last call. Call it before looking: what moves later wakes again.
@@ -72,7 +74,7 @@ impl FolderWatch {
                 let _ = watcher.unwatch(&self.folder);
             }
             self.watched = None;
-            if listing.identity.is_some() && watch(watcher, &self.folder) {
+            if listing.identity.is_some() && watch(watcher, &self.folder, &mut self.unwatchable) {
                 self.watched = listing.identity;
                 begun = true;
             }
@@ -90,7 +92,7 @@ impl FolderWatch {
         }
         let mut followed: BTreeSet<PathBuf> = self.followed.intersection(&wanted).cloned().collect();
         for folder in wanted.difference(&self.followed) {
-            if watch(watcher, folder) {
+            if watch(watcher, folder, &mut self.unwatchable) {
                 followed.insert(folder.clone());
                 begun = true;
             }
@@ -101,11 +103,17 @@ impl FolderWatch {
     }
 }
 
-fn watch(watcher: &mut RecommendedWatcher, folder: &Path) -> bool {
+fn watch(watcher: &mut RecommendedWatcher, folder: &Path, unwatchable: &mut BTreeSet<PathBuf>) -> bool {
     match watcher.watch(folder, RecursiveMode::NonRecursive) {
-        Ok(()) => true,
+        Ok(()) => {
+            unwatchable.remove(folder);
+            true
+        }
         Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "folder cannot be watched: it is looked at at intervals");
+            if unwatchable.insert(folder.to_owned()) {
+                let folder = folder.display();
+                tracing::warn!(%folder, %error, "folder cannot be watched: it is looked at at intervals");
+            }
             false
         }
     }

@@ -83,7 +83,8 @@ async fn a_rename_keeps_the_generation_in_use() {
     scene.accepted("old.so").await;
     assert_eq!(scene.next_use().await, "+house 1.0.0");
     fs::rename(scene.at("old.so"), scene.at("new.so")).unwrap();
-    scene.verdict("old.so", ReasonCode::FileGone).await;
+    let verdict = scene.verdict("old.so", ReasonCode::FileGone).await;
+    assert_eq!(verdict.reason.sentence, "old.so was renamed to new.so");
     let verdict = scene.accepted("new.so").await;
     assert_eq!(verdict.reason.code, ReasonCode::Accepted);
     assert_eq!(scene.uses_so_far(), [] as [&str; 0], "nothing is restarted");

@@ -306,6 +306,37 @@ fn another_language_is_told_with_both_versions() {
     assert!(inspect_bytes("fine.so", &newer.bytes()).is_ok());
 }
 
+/// A library that a linker made, damaged where it hurts: in its headers and tables.
+#[test]
+fn a_real_plugin_damaged_anywhere_in_its_tables_has_a_verdict() {
+    let file = crate::gateway::probe::plugin_file();
+    let verdict = inspect_file(&file, u64::MAX);
+    assert_eq!(verdict.decision, Decision::Accepted, "{}", verdict.reason);
+    let mut bytes = fs::read(file).unwrap();
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    // e_shoff, e_shnum (System V ABI, chapter 4).
+    let table = usize::try_from(word(&bytes, 40)).unwrap();
+    let count = usize::from(u16::from_le_bytes([bytes[60], bytes[61]]));
+    let mut places: Vec<usize> = (0..64 + 12 * 56).step_by(8).collect();
+    places.extend((table..table + count * 64).step_by(8));
+    for section in 0..count {
+        let start = usize::try_from(word(&bytes, table + section * 64 + 24)).unwrap();
+        let size = usize::try_from(word(&bytes, table + section * 64 + 32)).unwrap();
+        places.extend((start..start + size).step_by(8).take(16).filter(|at| at + 8 <= bytes.len()));
+    }
+    let mut refused = 0;
+    for at in places {
+        let whole: [u8; 8] = bytes[at..at + 8].try_into().unwrap();
+        for damage in [u64::MAX - 7, 0] {
+            bytes[at..at + 8].copy_from_slice(&damage.to_le_bytes());
+            refused += usize::from(inspect_bytes("probe.so", &bytes).is_err());
+        }
+        bytes[at..at + 8].copy_from_slice(&whole);
+    }
+    assert!(refused > 100, "{refused}");
+    assert!(inspect_bytes("probe.so", &bytes).is_ok(), "mended");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
