@@ -29,7 +29,8 @@ pub(crate) struct Home {
     house: RefCell<Option<House>>,
     told: RefCell<HashMap<(String, &'static str), Value>>,
     kept_at_ms: Cell<i64>,
-    unsaved: Cell<bool>,
+    /// Someone set something: the house is kept at once, without whoever did it waiting.
+    touched: Notify,
     changed: Notify,
 }
 
@@ -41,7 +42,7 @@ impl Home {
             house: RefCell::default(),
             told: RefCell::default(),
             kept_at_ms: Cell::new(0),
-            unsaved: Cell::new(false),
+            touched: Notify::new(),
             changed: Notify::new(),
         }
     }
@@ -82,6 +83,11 @@ impl Home {
                 biased;
                 () = cancelled.cancelled() => return,
                 () = self.changed.notified() => {}
+                () = self.touched.notified() => {
+                    if let Err(error) = self.save().await {
+                        tracing::warn!(%error, "the house could not be kept");
+                    }
+                }
                 () = self.context.clock().sleep(pace) => {
                     if let Err(error) = self.step().await {
                         tracing::warn!(%error, "the house could not tell what changed");
@@ -106,7 +112,7 @@ impl Home {
             }
         }
         self.tell_changes(None).await?;
-        if again || self.unsaved.get() { self.save().await } else { Ok(()) }
+        if again { self.save().await } else { Ok(()) }
     }
 
     async fn tell_event(&self, entity: &str, state: &str, event: &str) -> Result<()> {
@@ -134,15 +140,14 @@ impl Home {
     pub(crate) async fn save(&self) -> Result<()> {
         let Some(house) = self.house.borrow().clone() else { return Ok(()) };
         self.kept_at_ms.set(self.context.clock().now_ms());
-        self.unsaved.set(false);
         self.context.kv().set(KEY, &house).await
     }
 
-    /// Sets a state. What else changes by it is told as readings; the house is kept at its next step.
+    /// Sets a state. What else changes by it is told as readings; the house is kept soon.
     pub(crate) async fn control(&self, control: Control) -> Result<ControlOutcome> {
         let now_ms = self.context.clock().now_ms();
         self.with(|house| control::apply(house, &control, now_ms)).ok_or_else(not_started)??;
-        self.unsaved.set(true);
+        self.touched.notify_one();
         self.tell_changes(Some(&control)).await?;
         Ok(ControlOutcome { value: Some(control.value) })
     }

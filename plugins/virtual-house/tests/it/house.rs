@@ -6,6 +6,7 @@ use std::time::Duration;
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::message::{Attributes, SettingsOutcome};
+use gatehouse_plugin_api::serde_json::Value as Json;
 use gatehouse_plugin_api::testing::House;
 use gatehouse_plugin_api::{Value, ops};
 use virtual_house::VirtualHouse;
@@ -85,7 +86,9 @@ fn a_restart_goes_on_where_it_stopped() {
     let mut house = furnished();
     house.control("lamp-2", "power", true).expect("set");
     house.control("house", "note", "back at five").expect("set");
-    house.advance(Duration::from_secs(1));
+    house.wait_for("both are kept", |house| {
+        house.kv::<Json>("house").is_some_and(|kept| kept["note"] == "back at five" && kept["lamps"][1]["on"] == true)
+    });
     let before = house.diagnostics().expect("answers")["watt_hours"].as_f64();
     // Without a stop: the process was killed.
     house.reopen::<VirtualHouse>().expect("opens");
