@@ -165,7 +165,7 @@ impl Supervisor {
             last_success_ms: AtomicI64::new(0),
         });
         let (inputs, heard) = mpsc::unbounded_channel();
-        let span = tracing::info_span!("integration", id = %row.id);
+        let span = tracing::info_span!("integration", integration = %row.id);
         let first = publish::at_rest(&row, &life, base.hosting(&row.id), plugin.as_ref());
         let (view, seen) = watch::channel(Arc::new(first));
         let supervisor = Self {
