@@ -63,7 +63,7 @@ async fn activation(daemon: &Daemon, wanted: &args::Activate) -> Result<(FlowBeg
         }
         let begin = FlowBeginRequest {
             kind: FlowKind::Activate,
-            integration_type: Some(integration.integration_type.clone()),
+            integration_type: None,
             integration: Some(integration.id.clone()),
         };
         return Ok((begin, None));

@@ -14,119 +14,15 @@
 //! no state that only a restart of the daemon can leave; a test walks all of them. A timer is no effect but a
 //! property of the state ([`Life::due_at_ms`]), so that none can be left running or be forgotten.
 
+mod words;
+
 use gatehouse_plugin_api::duration::format_ms;
 use gatehouse_plugin_api::message::{Health, HealthStatus};
 
+pub(super) use self::words::{Effect, Failure, Input, Moment, Policy, Presence};
 use super::Actual;
-use crate::config;
 use crate::reason::{Reason, ReasonCode};
 use crate::store::Desired;
-
-/// How patient the lifecycle is; all from the configuration.
-#[derive(Debug, Clone)]
-pub(super) struct Policy {
-    backoff_ms: Vec<u64>,
-    forgive_after_ms: u64,
-    quarantine_failures: u32,
-    quarantine_within_ms: u64,
-    quarantine_retry_ms: u64,
-}
-
-impl From<&config::Integrations> for Policy {
-    fn from(config: &config::Integrations) -> Self {
-        Self {
-            backoff_ms: config.backoff_ms.clone(),
-            forgive_after_ms: config.forgive_after_ms,
-            quarantine_failures: config.quarantine_failures.max(1),
-            quarantine_within_ms: config.quarantine_within_ms,
-            quarantine_retry_ms: config.quarantine_retry_ms,
-        }
-    }
-}
-
-/// When an input comes, and the chance that spreads retries.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    /// Milliseconds since 1970 UTC.
-    pub(super) now_ms: i64,
-    /// From 0 to 1; 0.5 leaves a pause as it is.
-    pub(super) chance: f64,
-}
-
-/// Whether there is a plugin to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Presence {
-    /// Its file is there and usable.
-    Here,
-    /// Its file is not there.
-    Missing(Reason),
-    /// Its file was refused.
-    Refused(Reason),
-}
-
-/// What a failure asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// It may work later.
-    Passing,
-    /// A person must give other credentials.
-    Credentials,
-    /// A person must change a setting.
-    Configuration,
-    /// This file will never work here.
-    Incompatible,
-}
-
-/// What happens to an integration.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Input {
-    /// A person wants this (again). `On` is also "try at once".
-    Wanted(Desired),
-    /// Its plugin can be used; `new` when this content was not known before.
-    PluginHere { new: bool },
-    /// Its plugin file is gone.
-    PluginGone(Reason),
-    /// The file in its plugin's place was refused.
-    PluginRefused(Reason),
-    /// The new generation was tried in a worker of its own.
-    Probed(Result<(), Reason>),
-    /// The gateway is launched and its `start` came back well.
-    Started,
-    /// It could not be launched or started; nothing of it runs any more. With the failure, whether there is an
-    /// earlier generation to go back to.
-    StartFailed { failure: Failure, reason: Reason, goes_back: bool },
-    /// A poll came back well.
-    PollOk,
-    /// A poll failed.
-    PollFailed(Failure, Reason),
-    /// It told how it is.
-    HealthTold(Health),
-    /// Its gateway ended by itself.
-    Ended(Reason),
-    /// Settings were saved while it did not run.
-    SettingsSaved,
-    /// It must be stopped and started for new settings.
-    RestartNeeded,
-    /// The moment of [`Life::due_at_ms`] has come.
-    TimerDue,
-    /// It is stopped; with the reason when it had to be killed.
-    Stopped { late: Option<Reason> },
-}
-
-/// What the supervisor does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Launch the newest generation and start it.
-    Start,
-    /// Launch the generation that ran well before and start it.
-    StartPrevious,
-    /// Stop and close what runs or is being started.
-    Stop,
-    /// Try the newest generation in a worker of its own.
-    Probe,
-    /// Remember the running generation as good.
-    KeepGood,
-}
 
 /// What follows when it is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]

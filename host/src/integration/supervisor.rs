@@ -6,6 +6,7 @@
 
 mod bring_up;
 mod effects;
+mod handle;
 mod inputs;
 mod publish;
 
@@ -18,15 +19,17 @@ use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::message::{Progress, SettingsOutcome};
 use parking_lot::RwLock;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub(super) use bring_up::{Running, Unfit, fields_of, try_out, validate};
+pub(super) use handle::Supervised;
 pub(super) use inputs::{Activation, Came, Input};
 
 use self::bring_up::{BroughtUp, failure_of_call};
+use self::handle::Shared;
 use self::inputs::Reply;
 use super::OperationError;
 use super::ground::{Base, PluginNow};
@@ -36,84 +39,6 @@ use super::view::{IntegrationView, LifecycleEvent};
 use crate::plugin::Staged;
 use crate::reason::{Reason, ReasonCode};
 use crate::store::{Desired, IntegrationRow, KvSpace, StoreError};
-
-/// An integration's supervisor, as seen from outside. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Supervised {
-    inputs: mpsc::UnboundedSender<Input>,
-    view: watch::Receiver<Arc<IntegrationView>>,
-    shared: Arc<Shared>,
-}
-
-/// What is read without asking the task.
-#[derive(Debug)]
-struct Shared {
-    running: RwLock<Option<Running>>,
-    settings: RwLock<AttributeValues>,
-    unique_id: RwLock<Option<String>>,
-    /// 0 when there was none.
-    last_success_ms: AtomicI64,
-}
-
-impl Supervised {
-    /// Begins to supervise an integration that has a row.
-    pub(super) fn begin(base: Arc<Base>, row: IntegrationRow, events: broadcast::Sender<LifecycleEvent>) -> Self {
-        Supervisor::begin(base, row, events)
-    }
-
-    /// The integration as it is now.
-    pub(super) fn view(&self) -> Arc<IntegrationView> {
-        let view = Arc::clone(&self.view.borrow());
-        let last_success_ms = Some(self.shared.last_success_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0);
-        if view.last_success_ms == last_success_ms {
-            return view;
-        }
-        Arc::new(IntegrationView { last_success_ms, ..IntegrationView::clone(&view) })
-    }
-
-    /// The gateway that runs now.
-    pub(super) fn running(&self) -> Option<Running> {
-        self.shared.running.read().clone()
-    }
-
-    /// Its settings, secrets included: for a gateway, never for an answer.
-    pub(super) fn settings(&self) -> AttributeValues {
-        self.shared.settings.read().clone()
-    }
-
-    /// The upstream's own identity.
-    pub(super) fn unique_id(&self) -> Option<String> {
-        self.shared.unique_id.read().clone()
-    }
-
-    /// Something of it worked just now.
-    pub(super) fn succeeded(&self, now_ms: i64) {
-        self.shared.last_success_ms.store(now_ms, Ordering::Relaxed);
-    }
-
-    /// Hands an input over; lost when the supervisor has ended.
-    pub(super) fn send(&self, input: Input) {
-        let _ = self.inputs.send(input);
-    }
-
-    /// Hands an input over and waits for its answer.
-    pub(super) async fn ask<T>(
-        &self,
-        input: impl FnOnce(oneshot::Sender<Result<T, OperationError>>) -> Input,
-    ) -> Result<T, OperationError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(input(reply));
-        answer.await.unwrap_or_else(|_| Err(OperationError::Unavailable("the integration is gone".to_owned())))
-    }
-
-    /// Stops it for the daemon's end; its desired state stays.
-    pub(super) async fn close(&self) {
-        let (reply, closed) = oneshot::channel();
-        self.send(Input::Close(reply));
-        // One that has ended already is closed.
-        let _ = closed.await;
-    }
-}
 
 struct Supervisor {
     base: Arc<Base>,
@@ -126,6 +51,8 @@ struct Supervisor {
     previous: Option<Staged>,
     /// A new generation that waits for its trial, or failed it or its start.
     candidate: Option<Staged>,
+    /// The good generation changed and the row is not saved yet: what it was before.
+    good_before: Option<Option<String>>,
     /// The new generation takes the place of one that ran until now.
     switching: bool,
     epoch: u64,
@@ -175,6 +102,7 @@ impl Supervisor {
             plugin,
             previous: None,
             candidate: None,
+            good_before: None,
             switching: false,
             epoch: 0,
             cancel: CancellationToken::new(),
@@ -222,6 +150,7 @@ impl Supervisor {
             if matches!(self.hear(input).await, Next::End) {
                 return;
             }
+            self.save_good().await;
         }
     }
 
@@ -385,8 +314,7 @@ impl Supervisor {
         }
         if outcome.is_ok() {
             self.switching = self.running().is_some();
-            let before = std::mem::replace(&mut self.plugin, self.candidate.take());
-            self.base.let_go_of(before);
+            self.plugin = self.candidate.take();
         }
         self.step(lifecycle::Input::Probed(outcome));
     }

@@ -9,6 +9,7 @@ mod life;
 mod own_flows;
 mod pages;
 mod rig;
+mod script;
 mod settings;
 mod switch;
 

@@ -42,6 +42,20 @@ impl Store {
         .await
     }
 
+    /// How many readings the history has of an integration.
+    pub(crate) async fn readings_count(&self, integration: &IntegrationId) -> Result<u64, StoreError> {
+        let id = integration.clone();
+        self.read("counting readings", move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT COUNT(*) FROM entities JOIN states ON states.entity_id = entities.id \
+                 JOIN readings ON readings.state_id = states.id WHERE entities.integration_id = ?1",
+            )?;
+            let count: i64 = statement.query_row([id.as_str()], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        })
+        .await
+    }
+
     /// Deletes readings older than a moment, in batches, but never the newest of a state; returns how many.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ impl Flow {
         let attributes = attributes::complete(self.specs(), &done.attributes, Given::Nothing)?;
         let running = match self.gateway().await {
             Ok(running) => running,
-            Err(abort) => return Ok(abort),
+            Err(gave_up) => return Ok(gave_up.into()),
         };
         let wrong = validate(&running.gateway, &attributes).await.unwrap_or_else(|error| fields_of(&error));
         if !wrong.is_empty() {

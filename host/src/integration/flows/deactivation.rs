@@ -56,8 +56,12 @@ struct Work {
 
 impl Deactivation {
     /// The flow and its first step. `own_words` is what the plugin's own flow said at its end.
-    pub(super) fn begin(registry: &Registry, target: &Target, own_words: String) -> (Self, Turn) {
-        let step = choice_step(registry, target, &own_words);
+    pub(super) async fn begin(registry: &Registry, target: &Target, own_words: String) -> (Self, Turn) {
+        let readings = registry.base().store.readings_count(&target.id).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the readings could not be counted");
+            0
+        });
+        let step = choice_step(registry, target, readings, &own_words);
         let mut defaults = BTreeMap::from([(MODE.to_owned(), PlainValue::Text(MODE_SAFE.to_owned()))]);
         defaults.insert(KEEP_SETTINGS.to_owned(), PlainValue::Bool(false));
         (Self { keep_settings: false, own_words, work: None }, Turn::Show { step, defaults })
@@ -149,16 +153,17 @@ async fn remove_data(folder: std::path::PathBuf) {
     }
 }
 
-fn choice_step(registry: &Registry, target: &Target, own_words: &str) -> FlowStep {
+fn choice_step(registry: &Registry, target: &Target, readings: u64, own_words: &str) -> FlowStep {
     let house = &registry.base().house;
     let entities: Vec<_> =
         house.entities().into_iter().filter(|entity| entity.address.integration == target.id).collect();
     let states: usize = entities.iter().map(|entity| entity.declaration.states.len()).sum();
     let settings = target.existing.as_ref().map_or(0, |existing| existing.settings().0.len());
     let there = format!(
-        "{}, {} with their history",
+        "{} with {} and {}",
         count(entities.len(), "entity", "entities"),
-        count(states, "state", "states")
+        count(states, "state", "states"),
+        count(readings, "reading", "readings")
     );
     let mut description = format!(
         "SAFE switches it off and erases its {} and its secrets, unless they are kept. Kept and taken up again when it \
@@ -219,7 +224,8 @@ fn field(key: &str, label: &str, value_type: ValueType, default: Option<PlainVal
     }
 }
 
-fn count(n: usize, one: &str, many: &str) -> String {
+fn count(n: impl TryInto<u64>, one: &str, many: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 

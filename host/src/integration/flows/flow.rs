@@ -27,6 +27,26 @@ pub(super) enum Turn {
     Abort { code: String, message: String },
 }
 
+/// Why a flow is given up.
+#[derive(Debug)]
+pub(super) struct GaveUp {
+    code: String,
+    message: String,
+}
+
+impl GaveUp {
+    /// With a stable word and a sentence.
+    pub(super) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into() }
+    }
+}
+
+impl From<GaveUp> for Turn {
+    fn from(GaveUp { code, message }: GaveUp) -> Self {
+        Self::Abort { code, message }
+    }
+}
+
 /// Who leads the flow at present.
 #[derive(Debug)]
 enum Lead {
@@ -104,7 +124,7 @@ impl Flow {
     /// The first turn.
     pub(super) async fn first(&mut self) -> Turn {
         if self.target.plugin.is_none() {
-            return self.host_deactivation();
+            return self.host_deactivation().await;
         }
         let reply = self.ask(None).await;
         self.own_turn(reply).await
@@ -134,9 +154,9 @@ impl Flow {
         })
     }
 
-    async fn own_turn(&mut self, reply: Result<FlowReply, Turn>) -> Turn {
+    async fn own_turn(&mut self, reply: Result<FlowReply, GaveUp>) -> Turn {
         let turn = match (reply, self.kind) {
-            (Err(abort), _) => abort,
+            (Err(gave_up), _) => gave_up.into(),
             (Ok(FlowReply::Abort { code, message }), _) => Turn::Abort { code, message },
             (Ok(FlowReply::Step(step)), _) => match check_step(&step) {
                 Ok(()) => {
@@ -155,10 +175,10 @@ impl Flow {
                 self.lead = Lead::Activation;
                 self.settings_step(FieldErrors::new())
             }
-            (Ok(FlowReply::Default), FlowKind::Deactivate) => return self.host_deactivation(),
+            (Ok(FlowReply::Default), FlowKind::Deactivate) => return self.host_deactivation().await,
             (Ok(FlowReply::Done(done)), FlowKind::Deactivate) => {
                 self.own_words = done.info_message;
-                return self.host_deactivation();
+                return self.host_deactivation().await;
             }
             (Ok(FlowReply::Done(done)), FlowKind::Activate) => match self.finish(done).await {
                 Ok(turn) => turn,
@@ -186,9 +206,9 @@ impl Flow {
         self.note(turn)
     }
 
-    fn host_deactivation(&mut self) -> Turn {
+    async fn host_deactivation(&mut self) -> Turn {
         let words = std::mem::take(&mut self.own_words);
-        let (deactivation, turn) = Deactivation::begin(&self.registry, &self.target, words);
+        let (deactivation, turn) = Deactivation::begin(&self.registry, &self.target, words).await;
         self.lead = Lead::Deactivation(deactivation);
         self.note(turn)
     }

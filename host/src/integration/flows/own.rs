@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatehouse_plugin_api::attribute::AttributeValues;
-use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::flow::{FlowAnswer, FlowReason, FlowReply, FlowRequest, FlowStep, StepKind};
 use gatehouse_plugin_api::ops;
 
-use super::flow::{Flow, Turn};
+use super::flow::{Flow, GaveUp};
 use crate::gateway::Hosting;
 use crate::integration::flow_view::FlowKind;
 use crate::integration::ground::Base;
 use crate::integration::host_calls::{HostSide, Overlay};
 use crate::integration::supervisor::Running;
+use crate::reason::Reason;
 
 /// How often one turn is asked of another gateway after the one before died.
 const RELAUNCHES: usize = 2;
@@ -76,48 +77,39 @@ impl Flow {
     /// One turn of the plugin's own flow.
     ///
     /// # Errors
-    /// The turn that gives the flow up, with the reason.
-    pub(super) async fn ask(&mut self, answer: Option<FlowAnswer>) -> Result<FlowReply, Turn> {
-        let mut lost = None;
+    /// Why the flow is given up.
+    pub(super) async fn ask(&mut self, answer: Option<FlowAnswer>) -> Result<FlowReply, GaveUp> {
+        let mut last = String::new();
         for _ in 0..=RELAUNCHES {
             let running = self.gateway().await?;
-            let died = match self.ask_of(&running, answer.clone()).await {
-                Ok(Ok(reply)) => return Ok(reply),
-                Ok(Err(error)) => error,
-                Err(abort) => return Err(abort),
-            };
+            match self.ask_of(&running, answer.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(Halt::GaveUp(gave_up)) => return Err(gave_up),
+                Err(Halt::Died) => {}
+            }
             let exit = running.gateway.ended().await;
             tracing::warn!(flow = self.exchange.flow_id, reason = %exit.reason, "the gateway of a flow ended");
             self.exchange.let_go(self.registry.base()).await;
-            lost = Some((died, exit.reason));
+            last = exit.reason.to_string();
         }
-        let reason = lost.map(|(_, reason)| reason.to_string()).unwrap_or_default();
-        Err(Turn::Abort {
-            code: "worker_lost".to_owned(),
-            message: format!("the plugin ended again and again during its flow: {reason}"),
-        })
+        Err(GaveUp::new("worker_lost", format!("the plugin ended again and again during its flow: {last}")))
     }
 
     /// The gateway to ask: the running one, or a worker of the flow's own.
     ///
     /// # Errors
-    /// The turn that gives the flow up.
-    pub(super) async fn gateway(&mut self) -> Result<Running, Turn> {
+    /// Why the flow is given up.
+    pub(super) async fn gateway(&mut self) -> Result<Running, GaveUp> {
         if let Some(running) = self.target.existing.as_ref().and_then(|existing| existing.running()) {
             return Ok(running);
         }
         if let Some(worker) = &self.exchange.worker {
             return Ok(worker.clone());
         }
-        let gone = |reason: &crate::reason::Reason| Turn::Abort {
-            code: reason.code.as_str().to_owned(),
-            message: reason.to_string(),
-        };
+        let gone = |reason: &Reason| GaveUp::new(reason.code.as_str(), reason.to_string());
         let Some(plugin) = self.target.plugin.clone() else {
-            return Err(Turn::Abort {
-                code: "plugin_missing".to_owned(),
-                message: format!("the plugin of {} is not there any more", self.target.id),
-            });
+            let message = format!("the plugin of {} is not there any more", self.target.id);
+            return Err(GaveUp::new("plugin_missing", message));
         };
         let base = Arc::clone(self.registry.base());
         let launch = base.launch_of(&self.target.id, &plugin, Hosting::Isolated).map_err(|reason| gone(&reason))?;
@@ -129,31 +121,22 @@ impl Flow {
         Ok(worker)
     }
 
-    /// Asks one gateway, after telling it what it missed. The inner error is its death.
-    async fn ask_of(
-        &mut self,
-        running: &Running,
-        answer: Option<FlowAnswer>,
-    ) -> Result<Result<FlowReply, CallError>, Turn> {
+    /// Asks one gateway, after telling it what it missed.
+    async fn ask_of(&mut self, running: &Running, answer: Option<FlowAnswer>) -> Result<FlowReply, Halt> {
         let knows = self.exchange.told.as_ref().is_some_and(|told| Arc::ptr_eq(&told.gateway, &running.gateway));
         if !knows && !self.exchange.asked.is_empty() {
-            if let Err(died) = self.replay(running).await? {
-                return Ok(Err(died));
-            }
+            self.replay(running).await?;
         }
-        let reply = match sort(self.call(running, answer.clone()).await)? {
-            Ok(reply) => reply,
-            Err(died) => return Ok(Err(died)),
-        };
+        let reply = self.call(running, answer.clone()).await?;
         // Looking again at work that goes on is no answer to remember.
         if !matches!(self.shown().kind, StepKind::Progress { .. }) || self.exchange.asked.is_empty() {
             self.exchange.asked.push(answer);
         }
         self.exchange.told = Some(running.clone());
-        Ok(Ok(reply))
+        Ok(reply)
     }
 
-    async fn call(&self, running: &Running, answer: Option<FlowAnswer>) -> Result<FlowReply, CallError> {
+    async fn call(&self, running: &Running, answer: Option<FlowAnswer>) -> Result<FlowReply, Halt> {
         let exchange = &self.exchange;
         let op = match exchange.kind {
             FlowKind::Activate => ops::ACTIVATE,
@@ -168,12 +151,14 @@ impl Flow {
         match running.gateway.call::<_, FlowReply>(&op, &request).await {
             // A plugin from before the operation has no flow of its own.
             Err(error) if error.code == ErrorCode::Unsupported => Ok(FlowReply::Default),
-            other => other,
+            Err(error) if error.code == ErrorCode::Gone => Err(Halt::Died),
+            Err(error) => Err(Halt::GaveUp(GaveUp::new(error.code.as_str(), error.to_string()))),
+            Ok(reply) => Ok(reply),
         }
     }
 
     /// Tells a gateway all that was asked before; it must come to the step that is shown.
-    async fn replay(&self, running: &Running) -> Result<Result<(), CallError>, Turn> {
+    async fn replay(&self, running: &Running) -> Result<(), Halt> {
         let asked = &self.exchange.asked;
         let expected = asked.iter().skip(1).flatten().map(|answer| answer.step_id.as_str());
         let expected = expected.chain(std::iter::once(self.shown().step_id.as_str()));
@@ -181,11 +166,7 @@ impl Flow {
             let mut request = request.clone();
             let mut reached = false;
             for _ in 0..PROGRESS_TURNS {
-                let reply = match sort(self.call(running, request.clone()).await)? {
-                    Ok(reply) => reply,
-                    Err(died) => return Ok(Err(died)),
-                };
-                match reply {
+                match self.call(running, request.clone()).await? {
                     FlowReply::Step(step) if step.step_id == expected => {
                         reached = true;
                         break;
@@ -201,23 +182,19 @@ impl Flow {
                 return Err(strayed());
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 
-fn strayed() -> Turn {
-    Turn::Abort {
-        code: "worker_lost".to_owned(),
-        message: "the plugin ended during its flow and, told the same answers again, came to another step: begin anew"
-            .to_owned(),
-    }
+/// Why one gateway gave no answer.
+enum Halt {
+    /// It died: another one may be asked.
+    Died,
+    /// It said so, or strayed.
+    GaveUp(GaveUp),
 }
 
-/// Tells a gateway's death, after which another one is asked, from an error that ends the flow.
-fn sort<T>(reply: Result<T, CallError>) -> Result<Result<T, CallError>, Turn> {
-    match reply {
-        Ok(reply) => Ok(Ok(reply)),
-        Err(error) if error.code == ErrorCode::Gone => Ok(Err(error)),
-        Err(error) => Err(Turn::Abort { code: error.code.as_str().to_owned(), message: error.to_string() }),
-    }
+fn strayed() -> Halt {
+    let message = "the plugin ended during its flow and, told the same answers again, came to another step: begin anew";
+    Halt::GaveUp(GaveUp::new("worker_lost", message))
 }

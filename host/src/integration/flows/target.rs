@@ -9,6 +9,7 @@ use crate::integration::ground::PluginNow;
 use crate::integration::registry::Registry;
 use crate::integration::supervisor::Supervised;
 use crate::plugin::Staged;
+use crate::store::Desired;
 
 /// What a flow is about.
 #[derive(Debug)]
@@ -49,6 +50,12 @@ fn to_activate(registry: &Registry, begin: &FlowBegin, id: IntegrationId) -> Res
         (Some(of), Some(wanted)) if of != wanted => {
             return Err(taken(&id, &format!("an integration of the type {of} has it")));
         }
+        // The type and an id ask for a new one; an id alone, or a type alone, sets up what is there.
+        (Some(of), Some(_))
+            if id.as_str() != of.as_str() && in_use(existing.as_ref()) && begin.integration.is_some() =>
+        {
+            return Err(taken(&id, "an integration in use has it, to set that one up anew name it alone"));
+        }
         (Some(of), _) => of.clone(),
         (None, Some(wanted)) => wanted.clone(),
         (None, None) => IntegrationType::new(id.as_str()).map_err(|bad| OperationError::invalid(bad.to_string()))?,
@@ -71,6 +78,10 @@ fn to_activate(registry: &Registry, begin: &FlowBegin, id: IntegrationId) -> Res
         }
     };
     Ok(Target { integration_type, id, plugin: Some(plugin), existing })
+}
+
+fn in_use(existing: Option<&Supervised>) -> bool {
+    existing.is_some_and(|existing| existing.view().desired != Desired::Off)
 }
 
 /// The sentence for an id that is in use.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::config;
 
 const AT: Moment = Moment { now_ms: 1_000_000, chance: 0.5 };
 

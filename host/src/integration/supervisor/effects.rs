@@ -159,25 +159,26 @@ impl Supervisor {
         tokio::spawn(work.in_current_span());
     }
 
-    /// What runs is good: it is what a later switch goes back to, and what ran before is needed no longer.
+    /// What runs is good: it is what a later switch goes back to.
     fn keep_good(&mut self) {
         self.switching = false;
         let sha256 = self.plugin.as_ref().map(|plugin| plugin.sha256().to_owned());
-        if self.row.last_good_sha256 == sha256 {
-            return;
+        if self.row.last_good_sha256 != sha256 {
+            self.good_before = Some(std::mem::replace(&mut self.row.last_good_sha256, sha256));
         }
-        let before = std::mem::replace(&mut self.row.last_good_sha256, sha256);
-        let (base, row) = (Arc::clone(&self.base), self.row.clone());
-        let save = async move {
-            if let Err(error) = base.store.integration_save(row).await {
-                tracing::error!(%error, "the good generation could not be remembered");
+    }
+
+    /// Saves the row when another generation became the good one; the copy before it is needed no longer then.
+    pub(super) async fn save_good(&mut self) {
+        let Some(before) = self.good_before.take() else { return };
+        match (self.save().await, before) {
+            (Err(error), _) => tracing::error!(%error, "the good generation could not be remembered"),
+            (Ok(()), Some(before)) => {
+                let plugins = Arc::clone(&self.base.plugins);
+                tokio::spawn(async move { plugins.release(&before).await });
             }
-            // Only now: until the row says otherwise the earlier copy is what an integration goes back to.
-            if let Some(before) = before {
-                base.plugins.release(&before).await;
-            }
-        };
-        tokio::spawn(save.in_current_span());
+            (Ok(()), None) => {}
+        }
     }
 
     pub(super) fn tell_settings(&self, running: Running, attributes: AttributeValues) {

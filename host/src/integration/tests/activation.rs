@@ -208,6 +208,8 @@ async fn types_and_integrations_share_one_namespace() {
         let error = rig.begin_instance(of, name).await.unwrap_err();
         assert!(matches!(&error, OperationError::Conflict(sentence) if sentence.contains(part)), "{error}");
     }
+    let error = rig.begin_instance("hass", "cabin").await.unwrap_err();
+    assert!(matches!(&error, OperationError::Conflict(sentence) if sentence.contains("in use has it")), "{error}");
     let error = rig.begin(FlowKind::Activate, "hsas").await.unwrap_err();
     assert_eq!(error.to_string(), "the integration type \"hsas\" does not exist: did you mean \"hass\"?");
     rig.plugins.take("hue", super::rig::reason(ReasonCode::NotElf, "it is not an ELF file"));

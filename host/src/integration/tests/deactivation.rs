@@ -4,9 +4,11 @@ use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::flow::{FlowDone, FlowReply, FlowRequest, FlowStep, StepKind};
 use gatehouse_plugin_api::ids::{EntityName, StateName};
-use gatehouse_plugin_api::message::{Declare, EntityDeclaration, Key, KeyBlob, MaybeBlob, StateDeclaration};
+use gatehouse_plugin_api::message::{
+    Declare, Emit, EmitOutcome, EntityDeclaration, Key, KeyBlob, MaybeBlob, Reading, StateDeclaration,
+};
 use gatehouse_plugin_api::ops;
-use gatehouse_plugin_api::value::StateKind;
+use gatehouse_plugin_api::value::{StateKind, Value};
 
 use super::rig::{
     Rig, Script, ScriptedGateway, errors, hass_specs, hass_values, id, plugin, reason, reply, step_id, values,
@@ -39,6 +41,9 @@ async fn in_use() -> Rig {
     rig.activate("hass", hass_values()).await;
     let gateway = rig.gateway();
     gateway.ask::<_, ()>(ops::DECLARE, &Declare { entities: vec![lamp(true)] }).await.unwrap();
+    let (entity, state) = (lamp(true).name, lamp(true).states[0].name.clone());
+    let reading = Reading { entity, state, value: Value::OnOff(true), at_ms: None };
+    gateway.ask::<_, EmitOutcome>(ops::EMIT_DURABLE, &Emit { readings: vec![reading] }).await.unwrap();
     for op in [ops::KV_SET, ops::SECRET_SET] {
         gateway.ask::<_, ()>(op, &KeyBlob { key: "k".into(), bytes: vec![1] }).await.unwrap();
     }
@@ -50,7 +55,7 @@ async fn safe_erases_settings_and_secrets_keeps_the_rest_and_activation_takes_it
     let rig = in_use().await;
     let flow = rig.begin(FlowKind::Deactivate, "hass").await.unwrap();
     let FlowState::Step { step, .. } = &flow.state else { panic!("{flow:?}") };
-    for part in ["3 settings", "1 entity, 1 state with their history", "SAFE", "ALL"] {
+    for part in ["3 settings", "1 entity with 1 state and 1 reading", "SAFE", "ALL"] {
         assert!(step.description.contains(part), "{}", step.description);
     }
     let flow = rig.answer(&flow, AttributeValues::default()).await.unwrap();

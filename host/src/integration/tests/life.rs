@@ -83,7 +83,7 @@ async fn pause_and_resume_keep_the_row_and_survive_a_restart() {
     assert!(rig.alive().is_empty());
     assert_eq!(rig.gateways().last().unwrap().count(ops::STOP), 1);
 
-    let rig = rig.restarted(&[hue.clone()]).await;
+    let rig = rig.restarted(std::slice::from_ref(&hue)).await;
     assert_eq!((rig.view("hue").actual, rig.launches()), (Actual::Paused, 0));
     rig.integrations.resume(&id("hue")).await.unwrap();
     let rig = rig.restarted(&[hue]).await;

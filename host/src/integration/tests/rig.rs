@@ -1,32 +1,27 @@
 //! The rig: gateways that do as their script says, plugins that exist in name alone.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use gatehouse_plugin_api::Secret;
 use gatehouse_plugin_api::attribute::{AttributeSpec, AttributeValues, FieldErrors, PlainValue, ValueType};
-use gatehouse_plugin_api::error::{CallError, ErrorCode};
-use gatehouse_plugin_api::flow::{FlowReply, StepKind};
+use gatehouse_plugin_api::flow::StepKind;
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use gatehouse_plugin_api::manifest::Manifest;
-use gatehouse_plugin_api::message::{Connection, ConnectionResult, Diagnostics, SettingsOutcome};
-use gatehouse_plugin_api::ops::{self, Op};
-use gatehouse_plugin_api::{Secret, wire};
 use parking_lot::Mutex;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::broadcast;
 
+use super::script::ScriptedLauncher;
+pub(in crate::integration) use super::script::{Act, Script, ScriptedGateway, fail, reply};
 use crate::clock::{Clock, ManualTime};
 use crate::config::Config;
 use crate::entity::{House, ReadingLimits};
-use crate::gateway::{Exit, Gateway, HostCalls, HostReply, Hosting, Launch};
 use crate::home::Home;
-use crate::integration::ground::{Base, Launcher, PluginNow, Plugins, absence};
+use crate::integration::ground::{Base, PluginNow, Plugins, absence};
 use crate::integration::registry::Registry;
 use crate::integration::{
     FlowBegin, FlowInput, FlowKind, FlowState, FlowView, IntegrationView, Integrations, OperationError,
@@ -112,211 +107,6 @@ pub(in crate::integration) fn polling(name: &str, interval_ms: u64) -> Staged {
     let mut manifest = plugin(name, "1.0.0", vec![]).manifest().clone();
     manifest.poll_interval_ms = Some(interval_ms);
     Staged::imagined(manifest, &format!("{name}-1.0.0"))
-}
-
-/// What a scripted gateway does with a call.
-pub(in crate::integration) enum Act {
-    Reply(Vec<u8>),
-    Fail(CallError),
-    /// Its process dies.
-    Die,
-    /// Answers only when its process has ended.
-    Hang,
-}
-
-pub(in crate::integration) fn reply<T: Serialize>(value: &T) -> Act {
-    Act::Reply(wire::encode(value))
-}
-
-pub(in crate::integration) fn fail(code: ErrorCode, message: &str) -> Act {
-    Act::Fail(CallError::new(code, message))
-}
-
-type Handler = Arc<dyn Fn(&[u8], &ScriptedGateway) -> Act + Send + Sync>;
-
-/// What the gateways of one content do.
-#[derive(Clone, Default)]
-pub(in crate::integration) struct Script {
-    handlers: HashMap<u32, Handler>,
-    launch: Option<Reason>,
-}
-
-impl Script {
-    pub(in crate::integration) fn on<Q: DeserializeOwned>(
-        self,
-        op: Op,
-        act: impl Fn(Q, &ScriptedGateway) -> Act + Send + Sync + 'static,
-    ) -> Self {
-        self.raw(op, move |bytes, gateway| act(wire::decode(bytes).unwrap(), gateway))
-    }
-
-    fn raw(mut self, op: Op, act: impl Fn(&[u8], &ScriptedGateway) -> Act + Send + Sync + 'static) -> Self {
-        self.handlers.insert(op.number, Arc::new(act));
-        self
-    }
-
-    /// Fails the first `n` calls of an operation.
-    pub(in crate::integration) fn failing(self, op: Op, n: u32, code: ErrorCode) -> Self {
-        let left = AtomicU32::new(n);
-        let before = self.handlers.get(&op.number).cloned();
-        self.raw(op, move |bytes, gateway| {
-            if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
-                return fail(code, "not today");
-            }
-            before.as_ref().map_or_else(|| usual(op.number), |before| before(bytes, gateway))
-        })
-    }
-
-    pub(in crate::integration) fn not_launching(code: ReasonCode) -> Self {
-        Self { launch: Some(reason(code, "it does not open")), ..Self::default() }
-    }
-}
-
-fn usual(op: u32) -> Act {
-    match op {
-        op if op == ops::VALIDATE_CONFIGURATION.number => reply(&FieldErrors::new()),
-        op if op == ops::TEST_CONNECTION.number => {
-            reply(&ConnectionResult { outcome: Connection::Ok, message: String::new() })
-        }
-        op if op == ops::ACTIVATE.number || op == ops::DEACTIVATE.number => reply(&FlowReply::Default),
-        op if op == ops::SETTINGS_CHANGED.number => reply(&SettingsOutcome::Restart),
-        op if op == ops::DIAGNOSTICS.number => reply(&Diagnostics { data: serde_json::Value::Null }),
-        op if [ops::START.number, ops::STOP.number, ops::POLL.number].contains(&op) => reply(&()),
-        _ => fail(ErrorCode::Unsupported, "not in the script"),
-    }
-}
-
-/// A gateway that does as its script says.
-pub(in crate::integration) struct ScriptedGateway {
-    pub(in crate::integration) launch: Launch,
-    pub(in crate::integration) number: u32,
-    pub(in crate::integration) calls: Mutex<Vec<&'static str>>,
-    script: Script,
-    host: Arc<dyn HostCalls>,
-    ended: watch::Sender<Option<Reason>>,
-}
-
-impl ScriptedGateway {
-    pub(in crate::integration) fn die(&self, code: ReasonCode) {
-        self.ended.send_if_modified(|ended| {
-            let alive = ended.is_none();
-            if alive {
-                *ended = Some(reason(code, "its process died"));
-            }
-            alive
-        });
-    }
-
-    pub(in crate::integration) fn is_alive(&self) -> bool {
-        self.ended.borrow().is_none()
-    }
-
-    /// Asks the host for something, as the plugin would.
-    pub(in crate::integration) async fn ask<Q: Serialize, A: DeserializeOwned>(
-        &self,
-        op: Op,
-        request: &Q,
-    ) -> Result<A, CallError> {
-        let (sent, answer) = oneshot::channel();
-        let reply = HostReply::new(move |bytes| drop(sent.send(bytes)));
-        self.host.call(op.number, wire::encode(request), reply);
-        wire::decode_reply(answer.await.unwrap().as_deref())
-    }
-
-    /// Tells the host something without waiting.
-    pub(in crate::integration) fn tell<Q: Serialize>(&self, op: Op, request: &Q) {
-        self.host.call(op.number, wire::encode(request), HostReply::new(|_| {}));
-    }
-
-    pub(in crate::integration) fn count(&self, op: Op) -> usize {
-        self.calls.lock().iter().filter(|name| **name == op.name).count()
-    }
-}
-
-impl fmt::Debug for ScriptedGateway {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ScriptedGateway({} of {})", self.number, self.launch.plugin.sha256())
-    }
-}
-
-#[async_trait]
-impl Gateway for ScriptedGateway {
-    fn hosting(&self) -> Hosting {
-        self.launch.hosting
-    }
-
-    fn pid(&self) -> Option<u32> {
-        (self.launch.hosting == Hosting::Isolated).then_some(self.number)
-    }
-
-    async fn call_bytes(&self, op: &Op, request: Vec<u8>, _: Duration) -> Result<Vec<u8>, CallError> {
-        let gone = || CallError::new(ErrorCode::Gone, "its process is gone");
-        if !self.is_alive() {
-            return Err(gone());
-        }
-        self.calls.lock().push(op.name);
-        let handler = self.script.handlers.get(&op.number).cloned();
-        match handler.map_or_else(|| usual(op.number), |handler| handler(&request, self)) {
-            Act::Reply(bytes) => Ok(bytes),
-            Act::Fail(error) => Err(error),
-            Act::Die => {
-                self.die(ReasonCode::WorkerKilled);
-                Err(gone())
-            }
-            Act::Hang => {
-                self.ended().await;
-                Err(gone())
-            }
-        }
-    }
-
-    async fn ended(&self) -> Exit {
-        let mut ended = self.ended.subscribe();
-        let reason = ended.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-        Exit { reason }
-    }
-
-    async fn close(&self, _: Duration) -> Exit {
-        self.die(ReasonCode::AsWanted);
-        self.ended().await
-    }
-}
-
-/// Launches by script and remembers every gateway.
-#[derive(Default)]
-pub(in crate::integration) struct ScriptedLauncher {
-    scripts: Mutex<HashMap<String, Script>>,
-    launched: Mutex<Vec<Arc<ScriptedGateway>>>,
-    tried: AtomicU32,
-}
-
-impl fmt::Debug for ScriptedLauncher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ScriptedLauncher")
-    }
-}
-
-#[async_trait]
-impl Launcher for ScriptedLauncher {
-    async fn launch(&self, launch: Launch, host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason> {
-        self.tried.fetch_add(1, Ordering::SeqCst);
-        let script = self.scripts.lock().get(launch.plugin.sha256()).cloned().unwrap_or_default();
-        if let Some(reason) = script.launch {
-            return Err(reason);
-        }
-        let mut launched = self.launched.lock();
-        let number = u32::try_from(launched.len()).unwrap() + 1;
-        let gateway = Arc::new(ScriptedGateway {
-            launch,
-            number,
-            calls: Mutex::default(),
-            script,
-            host,
-            ended: watch::Sender::new(None),
-        });
-        launched.push(Arc::clone(&gateway));
-        Ok(gateway)
-    }
 }
 
 /// Plugins by hand.
