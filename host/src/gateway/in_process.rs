@@ -158,7 +158,11 @@ impl Held {
         tokio::select! {
             biased;
             answer = tokio::time::timeout(deadline, answered) => match answer {
-                Ok(Ok(Some(reply))) => within_bounds("the answer", reply.len()).and_then(|()| body(reply)),
+                Ok(Ok(Some(reply))) => match within_bounds("the answer", reply.len()).and_then(|()| body(reply)) {
+                    // The plugin's word for being ended; whoever ended it says so itself, as for a worker.
+                    Err(error) if error.code == ErrorCode::Cancelled && self.closed.is_cancelled() => Err(gone()),
+                    answer => answer,
+                },
                 Ok(Ok(None) | Err(_)) if self.closed.is_cancelled() => Err(gone()),
                 Ok(Ok(None) | Err(_)) => Err(wire::split_reply(None).expect_err("no reply is an error")),
                 Err(_) => Err(late(deadline)),
