@@ -20,6 +20,8 @@ mod manage;
 mod output;
 mod pattern;
 mod plugin;
+#[cfg(test)]
+mod samples;
 mod scaffold;
 mod serve;
 mod spark;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
+use gatehouse_plugin_api::value::{StateKind, Value};
 use serde_json::json;
 
 use super::args;
@@ -12,7 +13,7 @@ use super::flow::{Driver, not_used};
 use super::output::{Output, Tone};
 use super::table::{Table, Toned};
 use super::{state, when, words};
-use crate::api::types::{FlowBeginRequest, Integration, Plugin};
+use crate::api::types::{FlowBeginRequest, Integration, Plugin, State};
 use crate::integration::{Actual, FlowKind};
 use crate::nearest::nearest;
 use crate::plugin::Decision;
@@ -21,6 +22,10 @@ use crate::plugin::Decision;
 const LOOKS: u32 = 30;
 /// The pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The step of the host's deactivation flow that asks what to keep.
+const HOW: &str = "deactivate";
+/// The step that wants the id typed before everything is deleted.
+const TYPED_ID: &str = "delete_all";
 /// How many states are listed at the end.
 const SHOWN: usize = 8;
 
@@ -100,9 +105,10 @@ async fn settled(daemon: &Daemon, id: &IntegrationId) -> Result<Integration, Fai
 
 async fn tell(daemon: &Daemon, integration: &Integration, info_message: &str, output: &Output) -> Result<(), Failure> {
     let Toned(word, tone) = words::actual(&integration.actual, when::now_ms());
-    output.line(format!("{} is {}", output.paint(Tone::Strong, &integration.id), output.paint(tone, word)))?;
+    let wrapped = |text: &str| words::wrapped(text, output.width.map_or(usize::MAX, usize::from));
+    output.line(format!("\n{} is {}", output.paint(Tone::Strong, &integration.id), output.paint(tone, word)))?;
     if !info_message.is_empty() {
-        output.line(info_message)?;
+        output.line(wrapped(info_message))?;
     }
     if words::needs_attention(integration) {
         output.line(format!("{}: {}", integration.reason.code, integration.reason))?;
@@ -125,11 +131,28 @@ async fn tell(daemon: &Daemon, integration: &Integration, info_message: &str, ou
     }
     let id = integration.id.as_str();
     let mut next = vec![daemon.hints.command(&["state", "watch", id])];
-    if let Some(state) = states.iter().find(|state| state.controllable) {
-        next.push(daemon.hints.command(&["control", &state.address.to_string(), "VALUE"]));
+    if let Some((address, value)) = to_try(&states) {
+        next.push(daemon.hints.command(&["control", &address, &value]));
     }
     next.push(daemon.hints.command(&["integration", "show", id]));
     output.line(format!("\nNext:\n  {}", next.join("\n  ")))
+}
+
+/// A state to set and a value for it: a switch if there is one.
+fn to_try(states: &[State]) -> Option<(String, String)> {
+    let with_value = |state: &State| {
+        let value = match (&state.kind, &state.value) {
+            (StateKind::OnOff, Some(Value::OnOff(true))) => "off".to_owned(),
+            (StateKind::OnOff, _) => "on".to_owned(),
+            (StateKind::Choice { options }, _) => options.last()?.clone(),
+            (StateKind::Number { .. }, Some(Value::Number(number))) => number.to_string(),
+            _ => return None,
+        };
+        Some((state.address.to_string(), value))
+    };
+    let mut controllable = states.iter().filter(|state| state.controllable);
+    let switch = controllable.clone().find(|state| state.kind == StateKind::OnOff);
+    switch.and_then(with_value).or_else(|| controllable.find_map(with_value))
 }
 
 /// What was given and not used, told at the end.
@@ -140,20 +163,22 @@ fn after(driver: &Driver<'_>) -> Result<(), Failure> {
 
 pub(super) async fn deactivate(daemon: &Daemon, wanted: &args::Deactivate, output: &Output) -> Result<(), Failure> {
     let mut driver = Driver::new(daemon, output, &wanted.answers)?;
-    let everything = wanted.all || wanted.purge;
     let given = driver.given();
-    if everything {
-        given.imply_choice("all");
+    if wanted.all || wanted.purge {
+        given.imply_value(HOW, "mode", "all");
     } else if wanted.safe || wanted.keep_settings || wanted.answers.yes {
-        given.imply_choice("safe");
+        given.imply_value(HOW, "mode", "safe");
     }
     if wanted.keep_settings {
-        given.imply_value("keep_settings", "on");
-    } else if wanted.safe || wanted.answers.yes {
-        given.imply_value("keep_settings", "off");
+        given.imply_value(HOW, "keep_settings", "on");
+    } else if wanted.all || wanted.purge {
+        given.imply_value(HOW, "keep_settings", "off");
     }
     if wanted.purge {
-        given.imply_value("confirm_id", wanted.id.as_str());
+        given.imply_value(TYPED_ID, "id", wanted.id.as_str());
+    } else if wanted.all && wanted.answers.yes {
+        return Err(Failure::usage(format!("--all deletes everything of {} and wants its id to be typed", wanted.id))
+            .advise("leave --yes out to be asked for it, or delete without being asked: --purge --yes"));
     }
     let begin =
         FlowBeginRequest { kind: FlowKind::Deactivate, integration_type: None, integration: Some(wanted.id.clone()) };

@@ -7,7 +7,7 @@ use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress};
 
 /// Home integrations as plugins that come, run and go without a restart.
 #[derive(Debug, Parser)]
-#[command(name = "gatehouse", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "gatehouse", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "\
 Examples:
   gatehouse serve                                  run the daemon here
@@ -39,11 +39,8 @@ pub(super) struct Global {
 /// When to print in colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorChoice {
-    /// On a terminal
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 
@@ -183,11 +180,12 @@ pub(super) struct Answers {
 #[command(after_help = "\
 Examples:
   gatehouse integration activate system-monitor
-  gatehouse integration activate hass --set api_base_url=http://pi:8123 --set-file api_token=token.txt --yes
+  gatehouse integration activate hass --set api_base_url=http://pi:8123 \\
+      --set-file api_token=token.txt --yes
   gatehouse integration activate hass --id hass-cabin
 
-A secret is never given by --set KEY=VALUE, which other users of the machine can see: use --set-file KEY=PATH,
---set KEY=- (standard input), or wait to be asked.")]
+A secret is never given by --set KEY=VALUE, which other users of the machine can see.
+Use --set-file KEY=PATH or --set KEY=- (standard input), or wait to be asked.")]
 pub(super) struct Activate {
     /// The integration type, or the id of an integration to set up anew
     pub(super) integration_type: String,
@@ -363,15 +361,10 @@ pub(super) struct Log {
 /// A level of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(super) enum Level {
-    /// Payloads
     Trace,
-    /// Decisions
     Debug,
-    /// Transitions
     Info,
-    /// Degraded but handled
     Warn,
-    /// A person must act
     Error,
 }
 

@@ -121,8 +121,14 @@ impl Daemon {
         self.post("/v1/flows", begin).await
     }
 
-    pub(super) async fn flow(&self, flow_id: &str) -> Answer<Flow> {
-        self.get(&format!("/v1/flows/{}", encoded(flow_id))).await
+    /// Looks again at a step of work in progress: an empty answer, which the plugin may be past.
+    pub(super) async fn flow_look(&self, flow_id: &str, step_id: &str) -> Answer<Flow> {
+        let path = format!("/v1/flows/{}", encoded(flow_id));
+        let step = format!("{path}/steps/{}", encoded(step_id));
+        match self.client.post(&step, &FlowAnswerRequest::default()).await {
+            Err(error) if error.status() == Some(409) => self.get(&path).await,
+            other => other.map_err(|error| self.failure(&error)),
+        }
     }
 
     pub(super) async fn flow_answer(&self, flow_id: &str, step_id: &str, answer: &FlowAnswerRequest) -> Answer<Flow> {

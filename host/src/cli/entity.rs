@@ -81,5 +81,5 @@ fn shown(entity: &Entity, output: &Output) -> String {
         ("Since", when::local(entity.created_at_ms)),
         ("Can be set", if controllable.is_empty() { "nothing".to_owned() } else { controllable.join(", ") }),
     ];
-    pairs(&rows)
+    pairs(output, &rows)
 }

@@ -19,8 +19,10 @@ use super::failure::{FAILED, Failure, USAGE};
 use super::given::{Given, Keys};
 use super::output::{Output, Tone};
 use super::plugin::plain;
+use super::words;
 use crate::api::types::{Flow, FlowAnswerRequest, GivenValue, GivenValues};
 use crate::integration::FlowState;
+use crate::nearest::nearest;
 
 /// How often a step of work in progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -45,7 +47,7 @@ pub(super) struct Driver<'a> {
 /// How the person or the flags answered a step.
 enum Answered {
     With(FlowAnswerRequest),
-    /// Nothing to answer yet: look again after a moment.
+    /// Work goes on: look again after a moment.
     Wait,
 }
 
@@ -110,10 +112,10 @@ impl<'a> Driver<'a> {
                 }
                 FlowState::Step { ref step, ref defaults } => (step, defaults),
             };
-            if !matches!(step.kind, StepKind::Progress { .. }) {
-                if let Some(bar) = self.bar.take() {
-                    bar.finish_and_clear();
-                }
+            if !matches!(step.kind, StepKind::Progress { .. })
+                && let Some(bar) = self.bar.take()
+            {
+                bar.finish_and_clear();
             }
             flow = match self.answer(step, defaults)? {
                 Answered::With(answer) => {
@@ -122,7 +124,7 @@ impl<'a> Driver<'a> {
                 }
                 Answered::Wait => {
                     tokio::time::sleep(LOOK_EVERY).await;
-                    self.daemon.flow(&flow.flow_id).await?
+                    self.daemon.flow_look(&flow.flow_id, &step.step_id).await?
                 }
             };
         }
@@ -132,7 +134,7 @@ impl<'a> Driver<'a> {
         match &step.kind {
             StepKind::Progress { message, percent } => {
                 self.progress(message, *percent);
-                return Ok(Answered::Wait);
+                Ok(Answered::Wait)
             }
             StepKind::Form { fields, errors } => {
                 let refused = self.answered.contains(&step.step_id) && !errors.is_empty();
@@ -198,7 +200,7 @@ impl<'a> Driver<'a> {
                 None => to_ask.push(field),
             }
         }
-        self.tell_unused_early(fields)?;
+        self.tell_unused_early(fields, &to_ask)?;
         let offered = |field: &AttributeSpec| defaults.get(&field.key).or(field.default.as_ref()).cloned();
         if self.interactive {
             if !to_ask.is_empty() || !errors.is_empty() {
@@ -229,13 +231,17 @@ impl<'a> Driver<'a> {
         Ok(values)
     }
 
-    /// A mistyped key is told before anything happens when the form is the default flow's only one.
-    fn tell_unused_early(&self, fields: &[AttributeSpec]) -> Result<(), Failure> {
-        let shown: BTreeSet<_> = fields.iter().map(|field| field.key.clone()).collect();
-        if self.default_keys.is_empty() || shown != self.default_keys {
-            return Ok(());
+    /// A mistyped key is told before anything happens: every one when this is the default flow's only form, else one
+    /// that is nearly the name of a field of this form. Other keys may belong to a step that comes.
+    fn tell_unused_early(&self, fields: &[AttributeSpec], open: &[&AttributeSpec]) -> Result<(), Failure> {
+        let shown: BTreeSet<_> = fields.iter().map(|field| field.key.as_str()).collect();
+        if !self.default_keys.is_empty() && self.default_keys.iter().map(String::as_str).eq(shown.iter().copied()) {
+            return self.given.all_used(&shown.into_iter().collect::<Vec<_>>());
         }
-        self.given.all_used(&shown.iter().map(String::as_str).collect::<Vec<_>>())
+        let open: Vec<_> = open.iter().map(|field| field.key.as_str()).collect();
+        let mistyped = |key: &str| !self.default_keys.contains(key) && nearest(key, open.iter().copied()).is_some();
+        let sentences = self.given.unused_of(&open, mistyped);
+        if sentences.is_empty() { Ok(()) } else { Err(not_used(&sentences)) }
     }
 
     fn menu(&mut self, step: &FlowStep, options: &[ChoiceOption]) -> Result<String, Failure> {
@@ -269,12 +275,17 @@ impl<'a> Driver<'a> {
         if self.yes { failure } else { failure.advise("or run it on a terminal without --yes to be asked") }
     }
 
+    /// What stands above a question; where nobody is asked it is not said.
     fn heading(&self, step: &FlowStep) {
+        if !self.interactive {
+            return;
+        }
         if !step.title.is_empty() {
-            self.output.aside(format!("\n{}", self.paint(Tone::Strong, &step.title)));
+            self.output.aside(format!("\n{}", self.output.paint(Tone::Strong, &step.title)));
         }
         if !step.description.is_empty() {
-            self.output.aside(&step.description);
+            let width = crossterm::terminal::size().map_or(80, |(width, _)| usize::from(width));
+            self.output.aside(words::wrapped(&step.description, width));
         }
     }
 
@@ -285,16 +296,7 @@ impl<'a> Driver<'a> {
                 Some(label) => format!("{label}: {problem}"),
                 None => problem.clone(),
             };
-            self.output.aside(self.paint(Tone::Bad, text));
-        }
-    }
-
-    fn paint(&self, tone: Tone, text: impl std::fmt::Display) -> String {
-        // What goes beside the data is coloured for the terminal that the questions are on.
-        if self.interactive {
-            Output { color: self.output.color, ..*self.output }.paint(tone, text)
-        } else {
-            text.to_string()
+            self.output.aside(self.output.paint(Tone::Bad, text));
         }
     }
 

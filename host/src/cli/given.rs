@@ -54,7 +54,6 @@ impl std::fmt::Debug for Source {
 #[derive(Debug)]
 struct Choice {
     text: String,
-    soft: bool,
     used: bool,
 }
 
@@ -83,7 +82,7 @@ impl Given {
             return Err(Failure::usage("standard input ('-') can answer one field only")
                 .advise("give the others with --set-file KEY=PATH"));
         }
-        given.choices = choose.iter().map(|text| Choice { text: text.clone(), soft: false, used: false }).collect();
+        given.choices = choose.iter().map(|text| Choice { text: text.clone(), used: false }).collect();
         Ok(given)
     }
 
@@ -95,15 +94,10 @@ impl Given {
         self.values.push(Entry { step, key, source, soft: false, used: false });
     }
 
-    /// A value that stands for another flag; nothing is said when no step asks for it.
-    pub(super) fn imply_value(&mut self, key: &str, text: &str) {
+    /// A value that stands for another flag; nothing is said when the step does not come.
+    pub(super) fn imply_value(&mut self, step: &str, key: &str, text: &str) {
         let source = Source::Text(text.to_owned());
-        self.values.push(Entry { step: None, key: key.to_owned(), source, soft: true, used: false });
-    }
-
-    /// A choice that stands for another flag; nothing is said when no menu has it.
-    pub(super) fn imply_choice(&mut self, option: &str) {
-        self.choices.push(Choice { text: option.to_owned(), soft: true, used: false });
+        self.values.push(Entry { step: Some(step.to_owned()), key: key.to_owned(), source, soft: true, used: false });
     }
 
     /// Whether nothing was given.
@@ -179,8 +173,17 @@ impl Given {
 
     /// Sentences about what answered nothing; `known` are the keys that would have been understood.
     pub(super) fn unused(&self, known: &[&str]) -> Vec<String> {
+        let mut sentences = self.unused_of(known, |_| true);
+        for choice in self.choices.iter().filter(|choice| !choice.used) {
+            sentences.push(format!("--choose {} answers nothing: no step had that option", choice.text));
+        }
+        sentences
+    }
+
+    /// As [`Given::unused`], of values alone and of keys that `which` says.
+    pub(super) fn unused_of(&self, known: &[&str], which: impl Fn(&str) -> bool) -> Vec<String> {
         let mut sentences = Vec::new();
-        for entry in self.values.iter().filter(|entry| !entry.used && !entry.soft) {
+        for entry in self.values.iter().filter(|entry| !entry.used && !entry.soft && which(&entry.key)) {
             let flag = match (&entry.source, self.keys) {
                 (Source::File(_), _) => "--set-file ",
                 (_, Keys::Flags) => "--set ",
@@ -194,9 +197,6 @@ impl Given {
                 (true, true) => ": there is nothing to set".to_owned(),
             };
             sentences.push(format!("{flag}{step}{} answers nothing{hint}", entry.key));
-        }
-        for choice in self.choices.iter().filter(|choice| !choice.used && !choice.soft) {
-            sentences.push(format!("--choose {} answers nothing: no step had that option", choice.text));
         }
         sentences
     }

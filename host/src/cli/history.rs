@@ -69,7 +69,7 @@ fn summary(history: &History) -> String {
         // As many readings as fit into memory are few for an f64.
         let mean = sum / numbers.len() as f64;
         let show = |number| words::number_with_unit(number, &history.unit);
-        return format!("{} readings, {} to {}, mean {}", numbers.len(), show(min), show(max), show(mean));
+        return format!("{}, {} to {}, mean {}", counted(numbers.len()), show(min), show(max), show(mean));
     }
     let mut on_ms = 0;
     for (index, row) in history.rows.iter().enumerate() {
@@ -77,7 +77,11 @@ fn summary(history: &History) -> String {
             on_ms += history.rows.get(index + 1).map_or(history.until_ms, |next| next.at_ms) - row.at_ms;
         }
     }
-    format!("{} readings, on for {}", history.rows.len(), when::span(on_ms.max(0)))
+    format!("{}, on for {}", counted(history.rows.len()), when::span(on_ms.max(0)))
+}
+
+fn counted(readings: usize) -> String {
+    if readings == 1 { "1 reading".to_owned() } else { format!("{readings} readings") }
 }
 
 /// RFC 4180: `time,value`, times in UTC.

@@ -109,7 +109,7 @@ fn shown(integration: &Integration, output: &Output) -> String {
     if !integration.info_message.is_empty() {
         rows.push(("Note", integration.info_message.clone()));
     }
-    let mut text = pairs(&rows);
+    let mut text = pairs(output, &rows);
     if !integration.attribute_specs.is_empty() {
         text.push_str(&format!("\n\n{}\n{}", output.paint(Tone::Strong, "Settings"), values(integration, output)));
     }
@@ -157,4 +157,31 @@ async fn change(daemon: &Daemon, set: &args::Set, output: &Output) -> Result<(),
     }
     given.all_used(&known)?;
     told(&daemon.set(&set.id, values).await?, output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+    use crate::gateway::Hosting;
+    use crate::integration::Actual;
+    use crate::reason::ReasonCode;
+
+    #[test]
+    fn the_list_says_what_is_wrong_and_fits_the_terminal() {
+        let now_ms = 1_764_079_200_000;
+        let wrong = samples::integration(
+            "hass-cabin",
+            Actual::Retrying { attempt: 3, next_at_ms: now_ms + 5_500 },
+            ReasonCode::StartFailed,
+            "http://cabin:8123 cannot be reached: connection refused",
+            now_ms - 65_000,
+        );
+        let mut well =
+            samples::integration("hass", Actual::Running, ReasonCode::AsWanted, "it runs", now_ms - 7_200_000);
+        well.hosting = Hosting::InProcess;
+        let list = [well, wrong];
+        let told = [130, 80].map(|width| listed(&list, now_ms, &Output::plain(width)).to_string());
+        insta::assert_snapshot!(told.join("\n\n"));
+    }
 }

@@ -1,4 +1,8 @@
 //! `integration manage`: a page of the plugin's own, as text, as HTML, or a file to save.
+//!
+//! As text, its links and forms stand below it as the commands that follow them.
+
+mod page;
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -6,14 +10,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use unicode_width::UnicodeWidthStr;
 
 use super::args;
 use super::daemon::Daemon;
 use super::failure::{FAILED, Failure};
+use super::hint::Hints;
 use super::output::Output;
 use super::words;
 use crate::api::types::ManageAnswer;
 use base64::Engine as _;
+use page::Page;
 
 /// How many redirects are followed.
 const REDIRECTS: u32 = 5;
@@ -25,7 +32,7 @@ pub(super) async fn run(daemon: &Daemon, wanted: &args::Manage, output: &Output)
         let query = params.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         match daemon.manage(&wanted.id, query, form.take()).await? {
             ManageAnswer::Redirect(to) => params = to,
-            page => return show(page, wanted, output),
+            page => return show(page, &params, wanted, daemon, output),
         }
     }
     Err(Failure::failed(format!("{} led from page to page more than {REDIRECTS} times", wanted.id))
@@ -42,7 +49,13 @@ fn pairs(texts: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failu
         .collect()
 }
 
-fn show(page: ManageAnswer, wanted: &args::Manage, output: &Output) -> Result<(), Failure> {
+fn show(
+    page: ManageAnswer,
+    params: &BTreeMap<String, String>,
+    wanted: &args::Manage,
+    daemon: &Daemon,
+    output: &Output,
+) -> Result<(), Failure> {
     match page {
         ManageAnswer::Message { error, text } => {
             if output.json {
@@ -56,7 +69,12 @@ fn show(page: ManageAnswer, wanted: &args::Manage, output: &Output) -> Result<()
         }
         ManageAnswer::Html(html) if output.json => output.json(&json!({ "html": html })),
         ManageAnswer::Html(html) if wanted.html => output.line(html.trim_end()),
-        ManageAnswer::Html(html) => output.line(as_text(&html, output)?),
+        ManageAnswer::Html(html) => {
+            let page = Page::read(&html);
+            output.line(as_text(&page.html, output)?)?;
+            let ways = ways_on(&page, params, wanted, &daemon.hints);
+            if ways.is_empty() { Ok(()) } else { output.line(format!("\n{}", ways.join("\n"))) }
+        }
         ManageAnswer::File { name, media_type, base64: content } => {
             let bytes = base64::engine::general_purpose::STANDARD.decode(&content).map_err(|error| {
                 Failure::failed(format!("the file that the page answered with cannot be read: {error}"))
@@ -69,6 +87,32 @@ fn show(page: ManageAnswer, wanted: &args::Manage, output: &Output) -> Result<()
         }
         ManageAnswer::Redirect(_) => Ok(()),
     }
+}
+
+/// The page's links and forms as commands.
+fn ways_on(page: &Page, here: &BTreeMap<String, String>, wanted: &args::Manage, hints: &Hints) -> Vec<String> {
+    let command = |params: &BTreeMap<String, String>, fields: &[(String, String)]| {
+        let pair = |(key, value): (&String, &String)| format!("{key}={value}");
+        let mut arguments = vec!["integration".to_owned(), "manage".to_owned(), wanted.id.to_string()];
+        arguments.extend(params.iter().map(pair));
+        if !fields.is_empty() {
+            arguments.push("--post".to_owned());
+            arguments.extend(fields.iter().map(|(key, value)| pair((key, value))));
+        }
+        hints.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let text = |text: &str, other: &str| {
+        let text = words::shortened(text, 24);
+        if text.is_empty() { other.to_owned() } else { text }
+    };
+    let links = page.links.iter().map(|link| (text(&link.text, "Link"), command(&link.params, &[])));
+    let forms = page
+        .forms
+        .iter()
+        .map(|form| (text(&form.button, "Send"), command(form.params.as_ref().unwrap_or(here), &form.fields)));
+    let ways: Vec<_> = links.chain(forms).collect();
+    let widest = ways.iter().map(|(text, _)| text.width()).max().unwrap_or(0);
+    ways.iter().map(|(text, command)| format!("{text}{}  {command}", " ".repeat(widest - text.width()))).collect()
 }
 
 fn as_text(html: &str, output: &Output) -> Result<String, Failure> {

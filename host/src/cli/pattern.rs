@@ -43,7 +43,7 @@ impl Patterns {
             let failure = Failure::failed(format!("no state is called {pattern:?}"));
             return Err(match nearest(pattern, names.iter().copied()) {
                 Some(name) => failure.advise(format!("did you mean {name:?}?")),
-                None => failure,
+                None => failure.advise("`gatehouse state get` without a name lists them all"),
             });
         }
         Ok(())

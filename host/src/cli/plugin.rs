@@ -72,11 +72,12 @@ pub(super) async fn why(daemon: &Daemon, name: &str, output: &Output) -> Result<
         }));
     }
     output.line(reasons(&plugin, output))?;
-    if plugin.decision == Decision::Accepted && plugin.integrations.is_empty() {
-        if let Some(manifest) = &plugin.manifest {
-            let command = daemon.hints.command(&["integration", "activate", manifest.id.as_str()]);
-            output.line(format!("\nActivate it with:  {command}"))?;
-        }
+    if plugin.decision == Decision::Accepted
+        && plugin.integrations.is_empty()
+        && let Some(manifest) = &plugin.manifest
+    {
+        let command = daemon.hints.command(&["integration", "activate", manifest.id.as_str()]);
+        output.line(format!("\nActivate it with:  {command}"))?;
     }
     Ok(())
 }
@@ -118,19 +119,19 @@ fn reasons(plugin: &Plugin, output: &Output) -> String {
     let Toned(word, tone) = words::decision(plugin.decision);
     let mut rows = vec![
         ("File", plugin.file_name.clone()),
-        (
-            "Verdict",
-            format!("{} ({}), {}", output.paint(tone, word), plugin.reason.code, when::local(plugin.decided_at_ms)),
-        ),
+        ("Verdict", format!("{}, {}", output.paint(tone, &word), when::local(plugin.decided_at_ms))),
         ("Reason", plugin.reason.sentence.clone()),
     ];
+    if plugin.reason.code.as_str() != word {
+        rows.push(("Code", plugin.reason.code.to_string()));
+    }
     if let Some(cause) = &plugin.reason.cause {
         rows.push(("Cause", cause.clone()));
     }
     if !plugin.advice.is_empty() {
         rows.push(("What to do", plugin.advice.clone()));
     }
-    pairs(&rows)
+    pairs(output, &rows)
 }
 
 fn shown(plugin: &Plugin, output: &Output) -> String {
@@ -150,7 +151,7 @@ fn shown(plugin: &Plugin, output: &Output) -> String {
     }
     if !rows.is_empty() {
         text.push_str("\n\n");
-        text.push_str(&pairs(&rows));
+        text.push_str(&pairs(output, &rows));
     }
     if let Some(manifest) = plugin.manifest.as_ref().filter(|manifest| !manifest.attributes.is_empty()) {
         text.push_str(&format!(
@@ -236,5 +237,27 @@ pub(super) fn plain(value: &PlainValue, value_type: &ValueType) -> String {
         (PlainValue::Integer(ms), ValueType::Duration { .. }) => u64::try_from(*ms).map_or(ms.to_string(), format_ms),
         (PlainValue::Bool(on), _) => if *on { "on" } else { "off" }.to_owned(),
         (value, _) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+    use crate::reason::ReasonCode;
+
+    #[test]
+    fn refused_files_stand_with_their_reason() {
+        let refused = samples::plugin(
+            "libmine.so",
+            Decision::Refused,
+            ReasonCode::NewerGlibc,
+            "libmine.so needs GLIBC_2.41 and this system has 2.36",
+        );
+        let gone = samples::plugin("old.so", Decision::Gone, ReasonCode::FileGone, "old.so is no longer there");
+        let output = Output::plain(90);
+        let text = format!("{}\n\n{}", listed(&[refused, gone.clone()], &output), shown(&gone, &output));
+        // Times are local: they differ from machine to machine.
+        insta::assert_snapshot!(text.replace(&when::local(0), "TIME"));
     }
 }

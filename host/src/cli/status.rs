@@ -46,5 +46,5 @@ fn text(status: &Status, output: &Output) -> String {
     if status.log.dropped > 0 {
         rows.push(("Log", format!("{} lines of plugins were dropped: too many came", status.log.dropped)));
     }
-    pairs(&rows)
+    pairs(output, &rows)
 }

@@ -3,6 +3,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement};
 
 use super::output::{Output, Tone};
+use super::words;
 
 /// A table to fill and print.
 #[derive(Debug)]
@@ -97,15 +98,18 @@ fn styled(Toned(text, tone): Toned) -> Cell {
     }
 }
 
-/// Names and values under each other, the values beginning in one column.
-pub(super) fn pairs(rows: &[(&str, String)]) -> String {
+/// Names and values under each other, the values beginning in one column and broken where the terminal ends.
+pub(super) fn pairs(output: &Output, rows: &[(&str, String)]) -> String {
     let widest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let indent = " ".repeat(widest + 2);
-    let lines: Vec<_> = rows
-        .iter()
-        .map(|(name, value)| {
-            format!("{name:widest$}  {}", value.replace('\n', &format!("\n{indent}"))).trim_end().to_owned()
-        })
-        .collect();
-    lines.join("\n")
+    let room = output.width.map(|width| usize::from(width).saturating_sub(widest + 2).max(20));
+    let line = |(name, value): &(&str, String)| {
+        let value = match room {
+            // A coloured value is a short one.
+            Some(room) if !value.contains('\x1b') => words::wrapped(value, room),
+            _ => value.clone(),
+        };
+        format!("{name:widest$}  {}", value.replace('\n', &format!("\n{indent}"))).trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }

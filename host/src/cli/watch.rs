@@ -51,10 +51,10 @@ async fn as_lines(daemon: &Daemon, mut feed: Feed, mut model: Model, output: &Ou
         };
         match seen {
             Seen::Reading(reading) => {
-                if model.lacks(&reading.address) {
-                    if let Ok(states) = daemon.states().await {
-                        model.refresh(states);
-                    }
+                if model.lacks(&reading.address)
+                    && let Ok(states) = daemon.states().await
+                {
+                    model.refresh(states);
                 }
                 if let Some(change) = model.reading(&reading, when::now_ms()) {
                     if output.json {
@@ -120,11 +120,11 @@ async fn on_screen(daemon: &Daemon, mut feed: Feed, mut model: Model, output: Ou
             },
             () = terminate.wait() => return screen.close(),
             _ = tick.tick() => {
-                if stale {
-                    if let Ok(states) = daemon.states().await {
-                        model.refresh(states);
-                        (stale, dirty) = (false, true);
-                    }
+                if stale
+                    && let Ok(states) = daemon.states().await
+                {
+                    model.refresh(states);
+                    (stale, dirty) = (false, true);
                 }
                 ticks += 1;
                 let now_ms = when::now_ms();

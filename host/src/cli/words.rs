@@ -2,6 +2,7 @@
 
 use gatehouse_plugin_api::message::HealthStatus;
 use gatehouse_plugin_api::value::{StateKind, Value};
+use unicode_width::UnicodeWidthStr;
 
 use super::output::Tone;
 use super::table::Toned;
@@ -91,8 +92,13 @@ pub(super) fn value(value: &Value, kind: &StateKind) -> String {
     }
 }
 
-/// A number rounded for reading. Bytes get a larger unit, decimal steps; every other unit stays as declared.
+/// A number rounded for reading. Bytes get a larger unit, decimal steps, and minutes of seconds or more become a span;
+/// every other unit stays as declared.
 pub(super) fn number_with_unit(number: f64, unit: &str) -> String {
+    if unit == "s" && (120.0..1e12).contains(&number) {
+        // Far below what an i64 holds, by the range.
+        return long_span(number as i64);
+    }
     let (bytes, per) = match unit.strip_suffix("/s") {
         Some(base) => (base, "/s"),
         None => (unit, ""),
@@ -108,6 +114,16 @@ pub(super) fn number_with_unit(number: f64, unit: &str) -> String {
         }
     }
     if unit.is_empty() { rounded(number) } else { format!("{} {unit}", rounded(number)) }
+}
+
+/// A span by its two largest units: `1 h 23 min`.
+fn long_span(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min {} s", seconds % 60),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
 }
 
 /// Two decimals at the most, fewer for large numbers.
@@ -139,6 +155,24 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     short
 }
 
+/// Text broken between words into lines of at most so many columns; its own line breaks stay.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.width() + 1 + word.width() > width {
+                lines.push(std::mem::take(&mut line));
+            } else if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,9 +191,18 @@ mod tests {
             (16_384_000_000.0, "B", "16.4 GB"),
             (512_000_000.0, "B", "512 MB"),
             (1_500.0, "B/s", "1.5 kB/s"),
+            (59.0, "s", "59 s"),
+            (5_000.0, "s", "1 h 23 min"),
+            (200_000.0, "s", "2 d 7 h"),
         ] {
             assert_eq!(number_with_unit(number, unit), text);
         }
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("one two three\nfour", 8), "one two\nthree\nfour");
+        assert_eq!(wrapped("unbreakable", 4), "unbreakable");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod api;
+mod cli;
 mod config;
 mod entity;
 mod gateway;

@@ -24,7 +24,7 @@ impl Line {
 
 /// All lines of the table, the heading aside; there may be more than fit the screen.
 pub(super) fn body(model: &Model, now_ms: i64, width: usize) -> Vec<Line> {
-    let names: Vec<&str> = model.rows().map(|row| name(row)).collect();
+    let names: Vec<&str> = model.rows().map(name).collect();
     let values: Vec<String> = model.rows().map(value).collect();
     let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).min(COLUMN_MAX);
     let name_width = widest(&mut names.iter().map(|name| name.width())).min(width / 2);
