@@ -214,7 +214,7 @@ fn count(n: u64) -> f64 {
     n as f64
 }
 
-/// The four states of whatever has room.
+/// The four states of whatever has room. Used is what nobody can have any more: a file system's reserve counts.
 fn space(thing: Thing, total: u64, used: u64, free: u64) -> Thing {
     let share = (total > 0).then(|| count(used) / count(total) * 100.0);
     thing

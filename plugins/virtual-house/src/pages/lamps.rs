@@ -57,7 +57,7 @@ fn page(house: &House, lamps: &[&Lamp], title: &str, room: Option<u32>) -> Manag
                 "name": lamp.name,
                 "room": room_name(house, lamp),
                 "power": if lamp.on { "on" } else { "off" },
-                "brightness": lamp.brightness,
+                "brightness": lamp.brightness.to_string(),
                 "colour": lamp.colour,
             })
         })
