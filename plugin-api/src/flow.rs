@@ -65,7 +65,7 @@ pub enum FlowReply {
         /// One sentence for a person.
         message: String,
     },
-    /// The flow ended well; the host now validates, tests, saves and starts (or deactivates).
+    /// The flow ended well; the host now validates, tests, saves and starts. At a deactivation it asks what to keep.
     Done(FlowDone),
 }
 

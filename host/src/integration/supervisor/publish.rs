@@ -8,6 +8,7 @@ use crate::gateway::Hosting;
 use crate::integration::lifecycle::Life;
 use crate::integration::view::{Actual, IntegrationView, LifecycleEvent};
 use crate::plugin::Staged;
+use crate::reason::ReasonCode;
 use crate::store::{Desired, IntegrationRow};
 
 /// The view of an integration of which nothing runs.
@@ -98,6 +99,9 @@ impl Supervisor {
         match after.actual {
             Actual::NeedsAuth | Actual::NeedsConfig | Actual::Quarantined { .. } | Actual::Incompatible => {
                 tracing::error!(from, to, desired, code, reason, "integration changed");
+            }
+            _ if after.reason.code == ReasonCode::WentBack => {
+                tracing::warn!(from, to, desired, code, reason, "integration changed");
             }
             Actual::Degraded | Actual::Retrying { .. } | Actual::Missing => {
                 tracing::warn!(from, to, desired, code, reason, "integration changed");
