@@ -89,7 +89,7 @@ fn wrong_controls_say_what_is_wrong() {
         let ran = daemon.cli(args);
         assert!(ran.failed(1).contains(part), "{args:?}: {}", ran.stderr);
     };
-    fails(&["control", "virtual-house:lamp/powr", "on"], "virtual-house:lamp/power");
+    fails(&["control", "virtual-house:lamp/powr", "on"], "virtual-house:lamp has power");
     fails(&["control", "virtual-house:meter/power", "5"], "virtual-house:meter/power");
     fails(&["control", "virtual-house:thermostat/target", "99"], "30");
     fails(&["control", "virtual-house:lamp/power", "maybe"], "maybe");

@@ -1,4 +1,4 @@
-//! `state watch`: states as they change; a table in place on a terminal, else one line a change.
+//! `state watch`: states as they change; a table in place on a terminal, else the present values and one line a change.
 
 mod feed;
 mod frame;
@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::output::{Output, Tone};
 use super::pattern::Patterns;
 use super::{when, words};
+use crate::api::types::ReadingEvent;
 use feed::{Feed, Seen};
 use model::{Change, Model};
 use screen::Screen;
@@ -44,6 +45,10 @@ pub(super) async fn run(daemon: &Daemon, patterns: Vec<String>, output: Output) 
 
 async fn as_lines(daemon: &Daemon, mut feed: Feed, mut model: Model, output: &Output) -> Result<(), Failure> {
     let mut terminate = signals()?;
+    // What is there first: without it a reader could not know where the changes begin.
+    for (reading, change) in model.present() {
+        print(&reading, &change, output)?;
+    }
     loop {
         let seen = tokio::select! {
             seen = feed.next() => seen?,
@@ -57,11 +62,7 @@ async fn as_lines(daemon: &Daemon, mut feed: Feed, mut model: Model, output: &Ou
                     model.refresh(states);
                 }
                 if let Some(change) = model.reading(&reading, when::now_ms()) {
-                    if output.json {
-                        output.json_line(&reading)?;
-                    } else {
-                        output.line(line(&change, output))?;
-                    }
+                    print(&reading, &change, output)?;
                 }
             }
             Seen::Lost => output.aside("the daemon is away: waiting for it to come back"),
@@ -69,6 +70,10 @@ async fn as_lines(daemon: &Daemon, mut feed: Feed, mut model: Model, output: &Ou
             Seen::Changed => {}
         }
     }
+}
+
+fn print(reading: &ReadingEvent, change: &Change<'_>, output: &Output) -> Result<(), Failure> {
+    if output.json { output.json_line(reading) } else { output.line(line(change, output)) }
 }
 
 fn line(change: &Change<'_>, output: &Output) -> String {

@@ -58,6 +58,21 @@ impl Model {
         }
     }
 
+    /// The present values, as readings of the past.
+    pub(super) fn present(&self) -> impl Iterator<Item = (ReadingEvent, Change<'_>)> {
+        self.rows.values().filter_map(|Row { state, .. }| {
+            let (value, at_ms) = (state.value.as_ref()?, state.changed_at_ms?);
+            let reading = ReadingEvent {
+                address: state.address.clone(),
+                value: value.clone(),
+                changed_at_ms: at_ms,
+                last_seen_ms: state.last_seen_ms.unwrap_or(at_ms),
+                sequence: 0,
+            };
+            Some((reading, Change { state, value, at_ms }))
+        })
+    }
+
     /// Whether a state is meant and not known yet: it was declared after the states were read.
     pub(super) fn lacks(&self, address: &StateAddress) -> bool {
         !self.rows.contains_key(address) && self.patterns.matches(&address.to_string())
