@@ -108,7 +108,8 @@ struct LogParts {
     ring: Mutex<Ring>,
     followers: broadcast::Sender<Arc<LogLine>>,
     dropped: AtomicU64,
-    to_stderr: bool,
+    /// The least level that goes to standard error; `None` writes nothing there.
+    stderr_from: Option<LogLevel>,
 }
 
 #[derive(Debug)]
@@ -121,13 +122,13 @@ struct Ring {
 impl HostLog {
     /// A log in memory alone, of at most `keep_lines` lines.
     pub fn in_memory(keep_lines: usize) -> Self {
-        Self::new(keep_lines, false)
+        Self::new(keep_lines, None)
     }
 
-    fn new(keep_lines: usize, to_stderr: bool) -> Self {
+    fn new(keep_lines: usize, stderr_from: Option<LogLevel>) -> Self {
         let ring = Ring { lines: VecDeque::new(), keep: keep_lines.max(1), next: 1 };
         let (followers, _) = broadcast::channel(FOLLOW_LINES);
-        Self(Arc::new(LogParts { ring: Mutex::new(ring), followers, dropped: AtomicU64::new(0), to_stderr }))
+        Self(Arc::new(LogParts { ring: Mutex::new(ring), followers, dropped: AtomicU64::new(0), stderr_from }))
     }
 
     /// Makes this process's log: everything traced, and what [`forward`] brings, goes to standard error and memory.
@@ -137,7 +138,7 @@ impl HostLog {
     pub fn install(config: &config::Log) -> Result<Self, LogError> {
         let filter = EnvFilter::try_new(&config.filter)
             .map_err(|error| LogError::Filter { filter: config.filter.clone(), problem: error.to_string() })?;
-        let log = Self::new(config.keep_lines, true);
+        let log = Self::new(config.keep_lines, Some(stderr_from(config)));
         tracing_subscriber::registry()
             .with(filter)
             .with(layer::LineLayer::new(log.clone()))
@@ -184,13 +185,20 @@ impl HostLog {
         // Nobody follows: fine.
         let _ = self.0.followers.send(Arc::clone(&line));
         drop(ring);
-        if self.0.to_stderr {
+        if self.0.stderr_from.is_some_and(|from| line.level >= from) {
             let mut stderr = std::io::stderr().lock();
             let text = format_line(&line, stderr.is_terminal());
             // Standard error is gone with the terminal or is full: the line is still in memory.
             let _ = stderr.write_all(text.as_bytes());
         }
     }
+}
+
+/// On a terminal `serve` announces what comes and goes in its own lines; the same once more as log lines would bury
+/// what a person has to see. They are in memory all the same, and whoever sets a filter sees all that it lets through.
+fn stderr_from(config: &config::Log) -> LogLevel {
+    let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+    if terminal && *config.filter == config::Log::default().filter { LogLevel::Warn } else { LogLevel::Trace }
 }
 
 /// See [`HostLog::counts`].
