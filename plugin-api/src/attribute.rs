@@ -34,6 +34,21 @@ pub struct AttributeSpec {
     pub default: Option<PlainValue>,
 }
 
+impl AttributeSpec {
+    /// A required, editable attribute without help and without a default: a field of a flow's form, say.
+    pub fn new(key: impl Into<String>, label: impl Into<String>, value_type: ValueType) -> Self {
+        Self {
+            key: key.into(),
+            label: label.into(),
+            help: String::new(),
+            value_type,
+            required: true,
+            editable: true,
+            default: None,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -57,15 +57,7 @@ mod tests {
     use super::*;
 
     fn spec(key: &str, value_type: ValueType) -> AttributeSpec {
-        AttributeSpec {
-            key: key.into(),
-            label: key.into(),
-            help: String::new(),
-            value_type,
-            required: true,
-            editable: true,
-            default: None,
-        }
+        AttributeSpec::new(key, key, value_type)
     }
 
     fn specs() -> Vec<AttributeSpec> {

@@ -179,15 +179,7 @@ mod tests {
     use crate::attribute::ChoiceOption;
 
     fn spec(value_type: ValueType) -> AttributeSpec {
-        AttributeSpec {
-            key: "x".into(),
-            label: "X".into(),
-            help: String::new(),
-            value_type,
-            required: true,
-            editable: true,
-            default: None,
-        }
+        AttributeSpec::new("x", "X", value_type)
     }
 
     fn number(min: Option<f64>, max: Option<f64>, integer: bool) -> ValueType {

@@ -213,15 +213,7 @@ fn work_step(deleted: u64) -> FlowStep {
 }
 
 fn field(key: &str, label: &str, value_type: ValueType, default: Option<PlainValue>) -> AttributeSpec {
-    AttributeSpec {
-        key: key.to_owned(),
-        label: label.to_owned(),
-        help: String::new(),
-        value_type,
-        required: true,
-        editable: true,
-        default,
-    }
+    AttributeSpec { default, ..AttributeSpec::new(key, label, value_type) }
 }
 
 fn count(n: impl TryInto<u64>, one: &str, many: &str) -> String {

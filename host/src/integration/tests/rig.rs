@@ -41,15 +41,7 @@ pub(in crate::integration) fn reason(code: ReasonCode, sentence: &str) -> Reason
 }
 
 pub(in crate::integration) fn spec(key: &str, value_type: ValueType) -> AttributeSpec {
-    AttributeSpec {
-        key: key.into(),
-        label: key.into(),
-        help: String::new(),
-        value_type,
-        required: true,
-        editable: true,
-        default: None,
-    }
+    AttributeSpec::new(key, key, value_type)
 }
 
 /// A URL, a secret and a number with a default.
