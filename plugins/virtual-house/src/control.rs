@@ -1,13 +1,20 @@
 //! Setting a state: what a control changes in the house.
 
 use gatehouse_plugin_api::message::Control;
-use gatehouse_plugin_api::{Error, Result, Value};
+use gatehouse_plugin_api::{Error, Result, Secret, Value};
 
-use crate::entities::{DOOR, HOUSE, THERMOSTAT};
+use crate::entities::{ALARM, DOOR, HOUSE, THERMOSTAT};
 use crate::model::House;
 
-/// Applies one control. The host has checked that the state is there and takes the value.
-pub(crate) fn apply(house: &mut House, control: &Control, now_ms: i64) -> Result<()> {
+/// Applies one control and returns the value that the state has now; the code of the alarm never has one.
+///
+/// The host has checked that the state is there and takes the value. `code` is that of the alarm, if there is one.
+pub(crate) fn apply(
+    house: &mut House,
+    code: Option<&Secret<String>>,
+    control: &Control,
+    now_ms: i64,
+) -> Result<Option<Value>> {
     let unknown = || Error::not_found(format!("the house has no {}/{} that can be set", control.entity, control.state));
     let state = control.state.as_str().to_lowercase();
     let entity = control.entity.as_str().to_lowercase();
@@ -16,6 +23,15 @@ pub(crate) fn apply(house: &mut House, control: &Control, now_ms: i64) -> Result
         (THERMOSTAT, "target", Value::Number(celsius)) => house.target_celsius = *celsius,
         (THERMOSTAT, "mode", Value::Choice(mode)) => house.mode.clone_from(mode),
         (DOOR, "bell", Value::Event(_)) => house.last_ring_ms = Some(now_ms),
+        (ALARM, "code", Value::Text(typed)) => {
+            let (code, armed) = code.zip(house.armed.as_mut()).ok_or_else(unknown)?;
+            if code.expose() != typed {
+                // Neither what was typed nor the code: a slip of one key would give it away.
+                return Err(Error::refused("that is not the code of the alarm: it stays as it is"));
+            }
+            *armed = !*armed;
+            return Ok(None);
+        }
         (entity, state, value) => {
             let lamp = house.lamp_mut(entity).ok_or_else(unknown)?;
             match (state, value) {
@@ -30,5 +46,5 @@ pub(crate) fn apply(house: &mut House, control: &Control, now_ms: i64) -> Result
             }
         }
     }
-    Ok(())
+    Ok(Some(control.value.clone()))
 }

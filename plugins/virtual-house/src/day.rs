@@ -2,6 +2,8 @@
 //!
 //! The house stands at Greenwich: its hours are those of UTC.
 
+use crate::options::Season;
+
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Watts that a household takes apart from its lamps and its heating, on the hour: asleep, breakfast, noon, evening.
@@ -35,9 +37,15 @@ pub(crate) fn stir_per_hour(now_ms: i64) -> f64 {
 }
 
 /// Degrees of the air outside: coldest at five, warmest at five in the afternoon.
-pub(crate) fn outside_celsius(now_ms: i64) -> f64 {
+pub(crate) fn outside_celsius(season: Season, now_ms: i64) -> f64 {
+    let (mean, swing) = match season {
+        Season::Spring => (9.0, 5.0),
+        Season::Summer => (18.0, 6.0),
+        Season::Autumn => (10.0, 4.0),
+        Season::Winter => (1.0, 3.0),
+    };
     let hours = now_ms.rem_euclid(DAY_MS) as f64 / 3_600_000.0;
-    9.0 - 5.0 * ((hours - 5.0) / 24.0 * std::f64::consts::TAU).cos()
+    mean - swing * ((hours - 5.0) / 24.0 * std::f64::consts::TAU).cos()
 }
 
 #[cfg(test)]
@@ -51,7 +59,18 @@ mod tests {
         assert!(load_watts(19 * HOUR) > 4.0 * load_watts(3 * HOUR));
         assert!((load_watts(24 * HOUR - 1) - load_watts(0)).abs() < 0.1);
         assert_eq!(load_watts(7 * HOUR / 2), (LOAD_WATTS[3] + LOAD_WATTS[4]) / 2.0);
-        assert!(outside_celsius(17 * HOUR) > outside_celsius(5 * HOUR) + 9.0);
+    }
+
+    #[test]
+    fn afternoons_are_warmer_than_mornings_and_summer_than_winter() {
+        use Season::{Autumn, Spring, Summer, Winter};
+        for season in [Spring, Summer, Autumn, Winter] {
+            assert!(outside_celsius(season, 17 * HOUR) > outside_celsius(season, 5 * HOUR) + 5.0, "{season:?}");
+        }
+        for hour in 0..24 {
+            let degrees = [Winter, Spring, Summer].map(|season| outside_celsius(season, hour * HOUR));
+            assert!(degrees.is_sorted(), "{degrees:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub(crate) const DOOR: &str = "door";
 pub(crate) const MOTION: &str = "motion";
 pub(crate) const METER: &str = "meter";
 pub(crate) const HOUSE: &str = "house";
+/// There only when it has a code.
+pub(crate) const ALARM: &str = "alarm";
 
 /// What the bell and the sensor say.
 pub(crate) const RING: &str = "ring";
@@ -61,6 +63,11 @@ pub(crate) fn all(house: &House, name: &str) -> Vec<Entity> {
             .state(State::number("power", "W").label("Power"))
             .state(State::number("energy", "kWh").label("Energy")),
     ];
+    if house.armed.is_some() {
+        let alarm = Entity::new(ALARM).label("Alarm").entity_type("alarm");
+        let alarm = alarm.state(State::on_off("armed").label("Armed"));
+        entities.push(alarm.state(State::text("code").label("Code, to arm or disarm").control_only()));
+    }
     entities.extend(house.lamps.iter().map(|known| lamp(house, known)));
     entities
 }
@@ -79,6 +86,7 @@ pub(crate) fn values(house: &House) -> Vec<(String, &'static str, Value)> {
         fixed(METER, "energy", Value::Number(rounded(house.watt_hours / 1000.0, 3))),
     ];
     values.extend(house.last_ring_ms.map(|ms| fixed(DOOR, "last-ring", Value::TimestampMs(ms))));
+    values.extend(house.armed.map(|armed| fixed(ALARM, "armed", Value::OnOff(armed))));
     for lamp in &house.lamps {
         values.push((lamp.entity.clone(), "power", Value::OnOff(lamp.on)));
         values.push((lamp.entity.clone(), "brightness", Value::Number(lamp.brightness)));

@@ -2,16 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use gatehouse_plugin_api::ids::{EntityName, StateName};
 use gatehouse_plugin_api::message::{Control, ControlOutcome, HealthStatus, Reading, SettingsOutcome};
 use gatehouse_plugin_api::tokio::sync::Notify;
 use gatehouse_plugin_api::tokio::task::spawn_local;
+use gatehouse_plugin_api::url::Url;
 use gatehouse_plugin_api::{Context, Error, Result, Value, serde_json, tokio, tracing};
 
 use crate::control;
-use crate::entities::{self, DOOR, MOTION, MOVED, RING};
+use crate::entities::{self, ALARM, DOOR, MOTION, MOVED, RING};
 use crate::model::House;
 use crate::options::Options;
 use crate::simulate::{self, Happening};
@@ -50,19 +52,23 @@ impl Home {
     /// Takes the house that was kept, or founds one, declares it and lets it live until the context is cancelled.
     pub(crate) async fn begin(self: Rc<Self>, options: Options) -> Result<()> {
         let now_ms = self.context.clock().now_ms();
-        let house = match self.context.kv().get::<House>(KEY).await? {
+        let mut house = match self.context.kv().get::<House>(KEY).await? {
             Some(kept) if kept.is_of(&options) => kept,
             other => {
                 let house = House::found(&options, now_ms);
-                let gone = other.into_iter().flat_map(|other| other.lamps).map(|lamp| lamp.entity);
+                let (lamps, armed) = other.map_or_else(Default::default, |other| (other.lamps, other.armed));
+                let gone = lamps.into_iter().map(|lamp| lamp.entity);
                 let gone: Vec<_> =
                     gone.filter(|entity| house.lamps.iter().all(|lamp| lamp.entity != *entity)).collect();
                 if !gone.is_empty() {
                     self.context.remove(gone).await?;
                 }
-                house
+                House { armed, ..house }
             }
         };
+        if house.fit_alarm(&options) {
+            self.context.remove([ALARM]).await?;
+        }
         let entities = entities::all(&house, &options.name);
         self.house.replace(Some(house));
         self.options.replace(Some(options));
@@ -100,12 +106,13 @@ impl Home {
     /// Lives until now and tells what changed.
     async fn step(&self) -> Result<()> {
         let now_ms = self.context.clock().now_ms();
-        let happenings = self.with(|house| simulate::live(house, now_ms)).unwrap_or_default();
+        let season = self.options.borrow().as_ref().map(|options| options.season);
+        let happenings = season.and_then(|season| self.with(|house| simulate::live(house, season, now_ms)));
         let again = now_ms - self.kept_at_ms.get() >= KEEP_EVERY_MS;
         if again {
             self.told.take();
         }
-        for happening in happenings {
+        for happening in happenings.unwrap_or_default() {
             match happening {
                 Happening::Motion => self.tell_event(MOTION, "motion", MOVED).await?,
                 Happening::Ring => self.tell_event(DOOR, "bell", RING).await?,
@@ -146,10 +153,14 @@ impl Home {
     /// Sets a state. What else changes by it is told as readings; the house is kept soon.
     pub(crate) async fn control(&self, control: Control) -> Result<ControlOutcome> {
         let now_ms = self.context.clock().now_ms();
-        self.with(|house| control::apply(house, &control, now_ms)).ok_or_else(not_started)??;
+        let value = {
+            let options = self.options.borrow();
+            let code = options.as_ref().and_then(|options| options.alarm_code.as_ref());
+            self.with(|house| control::apply(house, code, &control, now_ms)).ok_or_else(not_started)??
+        };
         self.touched.notify_one();
         self.tell_changes(Some(&control)).await?;
-        Ok(ControlOutcome { value: Some(control.value) })
+        Ok(ControlOutcome { value })
     }
 
     /// Changes the furniture, declares it anew, keeps it.
@@ -193,13 +204,29 @@ impl Home {
         Ok(self.house.borrow().clone())
     }
 
-    /// Name and pace hold at once; what a house is founded with needs a new start.
+    /// The house's website, once it is started.
+    pub(crate) fn link(&self) -> Option<Url> {
+        self.options.borrow().as_ref().and_then(|options| options.link().cloned())
+    }
+
+    /// Where the house's picture is, once it is started.
+    pub(crate) fn picture(&self) -> Option<PathBuf> {
+        self.options.borrow().as_ref().and_then(|options| options.picture.clone())
+    }
+
+    /// All holds at once but what a house is founded with, which needs a new start.
     pub(crate) async fn change(&self, options: Options) -> Result<SettingsOutcome> {
         if !self.with(|house| house.is_of(&options)).unwrap_or(false) {
             return Ok(SettingsOutcome::Restart);
         }
+        let alarm_gone = self.with(|house| house.fit_alarm(&options)).unwrap_or(false);
         self.options.replace(Some(options));
         self.changed.notify_one();
+        if alarm_gone {
+            self.told.borrow_mut().retain(|(entity, _), _| entity != ALARM);
+            self.context.remove([ALARM]).await?;
+        }
+        self.touched.notify_one();
         self.declare_again().await?;
         Ok(SettingsOutcome::Applied)
     }

@@ -1,6 +1,6 @@
 //! A house that is not there: lamps, a thermostat, a door, motion and a meter, to try everything with.
 //!
-//! It has every kind of value, states that can be set and states that cannot, a flow of its own to activate and to
+//! It has every kind of value and of setting, states that can be set and states that cannot, a flow of its own to activate and to
 //! deactivate it, and pages to furnish it. What happens in it happens by a seeded chance.
 #![forbid(unsafe_code)]
 
@@ -12,19 +12,21 @@ mod home;
 mod model;
 mod options;
 mod pages;
+mod picture;
 mod random;
 mod simulate;
 
 use std::rc::Rc;
 
 use gatehouse_plugin_api::flow::{FlowReply, FlowRequest};
+use gatehouse_plugin_api::ids::EntityName;
 use gatehouse_plugin_api::manage::{ManageReply, ManageRequest};
-use gatehouse_plugin_api::message::{Control, ControlOutcome, SettingsOutcome};
+use gatehouse_plugin_api::message::{Control, ControlOutcome, SettingsOutcome, Snapshot};
 use gatehouse_plugin_api::{Context, IntegrationGateway, Result, export_integration, serde_json};
 
 use flow::Activation;
 use home::Home;
-pub use options::Options;
+pub use options::{Options, Season};
 
 /// The gateway to the house.
 #[derive(Debug)]
@@ -50,6 +52,10 @@ impl IntegrationGateway for VirtualHouse {
 
     async fn control(&self, control: Control) -> Result<ControlOutcome> {
         self.home.control(control).await
+    }
+
+    async fn snapshot(&self, entity: EntityName) -> Result<Snapshot> {
+        picture::snapshot(&entity, self.home.picture()).await
     }
 
     async fn activate(&self, request: FlowRequest) -> Result<FlowReply> {
@@ -81,4 +87,5 @@ export_integration! {
     gateway: VirtualHouse,
     id: "virtual-house",
     label: "Virtual house",
+    capabilities: [read("{picture}")],
 }

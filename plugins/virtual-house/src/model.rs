@@ -65,6 +65,9 @@ pub(crate) struct House {
     pub(crate) door_open: bool,
     pub(crate) last_ring_ms: Option<i64>,
     pub(crate) note: String,
+    /// Whether the alarm is armed; nothing while there is no alarm.
+    #[serde(default)]
+    pub(crate) armed: Option<bool>,
     pub(crate) watts: f64,
     pub(crate) watt_hours: f64,
     pub(crate) lived_until_ms: i64,
@@ -100,6 +103,7 @@ impl House {
             door_open: false,
             last_ring_ms: None,
             note: String::new(),
+            armed: options.alarm_code.as_ref().map(|_| false),
             watts: 0.0,
             watt_hours: 0.0,
             lived_until_ms: now_ms,
@@ -117,6 +121,13 @@ impl House {
     /// Whether these options are those that the house was founded with.
     pub(crate) fn is_of(&self, options: &Options) -> bool {
         self.founded == Founding::from(options)
+    }
+
+    /// Puts the alarm in or takes it out, as these options want. Whether one was taken out.
+    pub(crate) fn fit_alarm(&mut self, options: &Options) -> bool {
+        let before = self.armed;
+        self.armed = options.alarm_code.as_ref().map(|_| before.unwrap_or(false));
+        before.is_some() && self.armed.is_none()
     }
 
     pub(crate) fn room(&self, id: u32) -> Option<&Room> {

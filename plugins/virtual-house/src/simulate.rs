@@ -2,6 +2,7 @@
 
 use crate::day;
 use crate::model::House;
+use crate::options::Season;
 
 /// The longest stretch lived at once: who comes back after a week does not get its whole consumption in one step.
 const STRETCH_MAX_MS: i64 = 3_600_000;
@@ -21,12 +22,12 @@ pub(crate) enum Happening {
     Ring,
 }
 
-/// Lives until `now_ms`.
-pub(crate) fn live(house: &mut House, now_ms: i64) -> Vec<Happening> {
+/// Lives until `now_ms`, in this season.
+pub(crate) fn live(house: &mut House, season: Season, now_ms: i64) -> Vec<Happening> {
     let elapsed_ms = (now_ms - house.lived_until_ms).clamp(0, STRETCH_MAX_MS);
     house.lived_until_ms = now_ms;
     let seconds = elapsed_ms as f64 / 1000.0;
-    let outside = day::outside_celsius(now_ms);
+    let outside = day::outside_celsius(season, now_ms);
     let wanted = match house.mode.as_str() {
         "heat" => house.target_celsius,
         "eco" => house.target_celsius - ECO_CELSIUS,
@@ -64,12 +65,24 @@ mod tests {
 
     use super::*;
     use crate::options::Options;
+    use crate::options::Season::{Spring, Winter};
 
     const MINUTE: i64 = 60_000;
 
     fn house(seed: u32) -> House {
         let pace = Duration::from_secs(1);
-        House::found(&Options { name: "Test".into(), rooms: 3, furnished: true, pace, seed }, 0)
+        let options = Options {
+            name: "Test".into(),
+            rooms: 3,
+            furnished: true,
+            season: Spring,
+            pace,
+            website: None,
+            picture: None,
+            alarm_code: None,
+            seed,
+        };
+        House::found(&options, 0)
     }
 
     #[test]
@@ -78,7 +91,7 @@ mod tests {
         let (mut before, mut motions) = (0.0, 0);
         let (mut night, mut evening) = (0.0, 0.0);
         for minute in 1..=24 * 60 {
-            let happenings = live(&mut house, minute * MINUTE);
+            let happenings = live(&mut house, Spring, minute * MINUTE);
             motions += happenings.iter().filter(|what| **what == Happening::Motion).count();
             assert!(house.watt_hours >= before);
             before = house.watt_hours;
@@ -99,7 +112,7 @@ mod tests {
     fn the_same_seed_lives_the_same_day() {
         let day = |seed| {
             let mut house = house(seed);
-            (1..600).flat_map(|minute| live(&mut house, minute * MINUTE)).collect::<Vec<_>>()
+            (1..600).flat_map(|minute| live(&mut house, Spring, minute * MINUTE)).collect::<Vec<_>>()
         };
         assert_eq!(day(3), day(3));
         assert_ne!(day(3), day(4));
@@ -108,9 +121,9 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_takes_nothing_from_the_meter() {
         let mut house = house(1);
-        live(&mut house, 60 * MINUTE);
+        live(&mut house, Spring, 60 * MINUTE);
         let before = house.watt_hours;
-        live(&mut house, MINUTE);
+        live(&mut house, Spring, MINUTE);
         assert_eq!(house.watt_hours, before);
     }
 
@@ -118,10 +131,20 @@ mod tests {
     fn the_thermostat_warms_and_cools() {
         let mut house = house(1);
         house.target_celsius = 24.0;
-        (1..=240).for_each(|minute| drop(live(&mut house, minute * MINUTE)));
+        (1..=240).for_each(|minute| drop(live(&mut house, Spring, minute * MINUTE)));
         assert!((house.celsius - 24.0).abs() < 0.5, "{}", house.celsius);
         house.mode = "off".into();
-        (241..=480).for_each(|minute| drop(live(&mut house, minute * MINUTE)));
+        (241..=480).for_each(|minute| drop(live(&mut house, Spring, minute * MINUTE)));
         assert!(house.celsius < 15.0, "{}", house.celsius);
+    }
+
+    #[test]
+    fn winter_takes_more_heating_than_spring() {
+        let day = |season| {
+            let mut house = house(1);
+            (1..=24 * 60).for_each(|minute| drop(live(&mut house, season, minute * MINUTE)));
+            house.watt_hours
+        };
+        assert!(day(Winter) > day(Spring) + 5_000.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Activation: furnished or empty → name and rooms → sure? → building → done.
+//! Activation: furnished or empty → the house → its website, if it has one → sure? → building → done.
 //!
 //! The host keeps the answers; what is kept here is the draft they add up to, by flow. It may be lost: the host then
 //! gives the answers again, from the first.
@@ -8,12 +8,14 @@ use std::collections::HashMap;
 
 use gatehouse_plugin_api::attribute::{AttributeValue, AttributeValues, ChoiceOption, FieldErrors};
 use gatehouse_plugin_api::flow::{FlowAnswer, FlowDone, FlowReason, FlowReply, FlowRequest, FlowStep, StepKind};
+use gatehouse_plugin_api::url::Url;
 use gatehouse_plugin_api::{Error, Result, Settings};
 
 use crate::options::Options;
 
 const KIND: &str = "kind";
 const HOUSE: &str = "house";
+const WEBSITE: &str = "website";
 const CONFIRM: &str = "confirm";
 const BUILD: &str = "build";
 
@@ -79,12 +81,17 @@ fn step(draft: &mut Draft, answer: FlowAnswer) -> Result<FlowReply> {
             _ => Ok(menu()),
         },
         HOUSE => {
+            forget_emptied(&mut draft.values, &answer.values);
             draft.values.0.extend(answer.values.0);
-            match options(draft) {
-                Err(errors) => Ok(form(&draft.values, errors)),
-                Ok(options) => Ok(confirm(&options)),
-            }
+            Ok(match options(draft) {
+                Err(errors) => form(&draft.values, errors),
+                Ok(options) => options.link().map_or_else(|| confirm(&options), visit),
+            })
         }
+        WEBSITE => Ok(match options(draft) {
+            Err(errors) => form(&draft.values, errors),
+            Ok(options) => confirm(&options),
+        }),
         CONFIRM => build(draft),
         BUILD => {
             draft.built = draft.built.saturating_add(1);
@@ -94,10 +101,24 @@ fn step(draft: &mut Draft, answer: FlowAnswer) -> Result<FlowReply> {
     }
 }
 
+/// Forgets what the form showed and the answer emptied. A secret is never shown: left empty, it stays.
+fn forget_emptied(values: &mut AttributeValues, answer: &AttributeValues) {
+    let optional = Options::SPECS.iter().filter(|spec| !spec.required && spec.default.is_none());
+    for spec in optional {
+        if answer.get(spec.key).is_none() && matches!(values.get(spec.key), Some(AttributeValue::Plain(_))) {
+            values.0.remove(spec.key);
+        }
+    }
+}
+
 fn options(draft: &Draft) -> Result<Options, FieldErrors> {
     let options = Options::from_values(&draft.values)?;
     if options.name.trim().is_empty() {
         return Err(FieldErrors::from([("name".to_owned(), "give the house a name".to_owned())]));
+    }
+    if options.website.is_some() && options.link().is_none() {
+        let sentence = "give an address that begins with http:// or https://".to_owned();
+        return Err(FieldErrors::from([("website".to_owned(), sentence)]));
     }
     Ok(options)
 }
@@ -118,17 +139,27 @@ fn menu() -> FlowReply {
 }
 
 fn form(values: &AttributeValues, errors: FieldErrors) -> FlowReply {
-    let asked = Options::SPECS.iter().filter(|spec| matches!(spec.key, "name" | "rooms" | "pace"));
+    // What the menu said is not asked again, and a seed only matters to who looks for it.
+    let asked = Options::SPECS.iter().filter(|spec| !matches!(spec.key, "furnished" | "seed"));
     let fields = asked
         .map(|spec| {
             let mut field = spec.to_spec();
-            if let Some(AttributeValue::Plain(value)) = values.get(&field.key) {
+            // What was wrong in an optional field does not stand there again: left empty, it would be taken once more.
+            let wrong = spec.default.is_none() && errors.contains_key(spec.key);
+            if let Some(AttributeValue::Plain(value)) = values.get(&field.key)
+                && !wrong
+            {
                 field.default = Some(value.clone());
             }
             field
         })
         .collect();
-    shown(HOUSE, "Name and size", String::new(), StepKind::Form { fields, errors })
+    shown(HOUSE, "The house", String::new(), StepKind::Form { fields, errors })
+}
+
+fn visit(website: &Url) -> FlowReply {
+    let description = "Visit the house's website, then go on.".to_owned();
+    shown(WEBSITE, "The house's website", description, StepKind::External { url: website.to_string() })
 }
 
 fn furniture(options: &Options) -> String {
@@ -144,8 +175,12 @@ fn rooms(count: u8) -> String {
 }
 
 fn confirm(options: &Options) -> FlowReply {
+    let last = match options.alarm_code {
+        Some(_) => "a motion sensor, an electricity meter and an alarm",
+        None => "a motion sensor and an electricity meter",
+    };
     let description = format!(
-        "{} will have {}, {}, a thermostat, a front door with a bell, a motion sensor and an electricity meter.",
+        "{} will have {}, {}, a thermostat, a front door with a bell, {last}.",
         options.name,
         rooms(options.rooms),
         furniture(options)

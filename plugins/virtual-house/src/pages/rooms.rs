@@ -20,7 +20,7 @@ pub(super) async fn show(home: &Home) -> Result<ManageReply> {
         .collect();
     Ok(ManageReply::Template {
         name: "panes/rooms.html".to_owned(),
-        context: json!({ "rooms": rooms, "status": house.status() }),
+        context: json!({ "rooms": rooms, "status": house.status(), "website": home.link() }),
     })
 }
 

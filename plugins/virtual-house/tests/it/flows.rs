@@ -17,7 +17,10 @@ fn activation_goes_from_menu_to_form_to_confirmation_to_building_to_done() {
     assert_eq!(options.iter().map(|o| o.value.as_str()).collect::<Vec<_>>(), ["furnished", "empty", "look"]);
     flow.choose("furnished").expect("a form");
     let StepKind::Form { fields, .. } = &flow.step().kind else { panic!("no form") };
-    assert_eq!(fields.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(), ["name", "rooms", "pace"]);
+    assert_eq!(
+        fields.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(),
+        ["name", "rooms", "season", "pace", "website", "picture", "alarm_code"]
+    );
 
     flow.fill(AttributeValues::default().with("name", " ").with("rooms", 2)).expect("the form again");
     let StepKind::Form { fields, errors } = &flow.step().kind else { panic!("no form") };
@@ -44,6 +47,38 @@ fn activation_goes_from_menu_to_form_to_confirmation_to_building_to_done() {
     assert!(done.info_message.starts_with("Cabin stands: 2 rooms, 2 lamps."), "{}", done.info_message);
     house.start(done.attributes).expect("starts with what the flow gave");
     assert!(house.entity("lamp-2").is_some() && house.entity("lamp-3").is_none());
+}
+
+#[test]
+fn a_website_is_visited_before_the_confirmation() {
+    let house = House::open::<VirtualHouse>();
+    let mut flow = house.activation();
+    flow.begin().expect("a menu");
+    flow.choose("furnished").expect("a form");
+    flow.fill(AttributeValues::default().with("website", "ftp://house.example/")).expect("the form again");
+    let StepKind::Form { fields, errors } = &flow.step().kind else { panic!("no form") };
+    let website = fields.iter().find(|field| field.key == "website").expect("asked");
+    assert_eq!(website.default, None, "it can be left empty now");
+    assert!(errors["website"].contains("https://"), "{errors:?}");
+    let answer = AttributeValues::default().with("website", "https://house.example/").with("season", "winter");
+    flow.fill(answer.with_secret("alarm_code", "4711")).expect("the website");
+    assert_eq!(flow.step().kind, StepKind::External { url: "https://house.example/".into() });
+    assert_eq!(flow.step().description, "Visit the house's website, then go on.");
+    flow.go_on().expect("a confirmation");
+    assert_eq!(flow.step().kind, StepKind::Confirm);
+    assert!(flow.step().description.contains("an alarm") && !flow.step().description.contains("4711"));
+}
+
+#[test]
+fn what_is_emptied_in_the_form_is_forgotten() {
+    let house = House::open::<VirtualHouse>();
+    let mut flow = house.activation();
+    flow.begin().expect("a menu");
+    flow.choose("furnished").expect("a form");
+    let wrong = AttributeValues::default().with("website", "https://house.example/").with("name", " ");
+    flow.fill(wrong).expect("the form again");
+    flow.fill(AttributeValues::default().with("name", "Cabin")).expect("a confirmation");
+    assert_eq!(flow.step().kind, StepKind::Confirm);
 }
 
 #[test]

@@ -128,6 +128,17 @@ fn nothing_happens_after_the_stop() {
 }
 
 #[test]
+fn the_season_drives_the_meter() {
+    let evening = |season: &str| {
+        let house = started(AttributeValues::default().with("season", season).with("pace", 60_000));
+        house.advance(MINUTE);
+        house.wait_for("the load is told", |house| house.number("meter", "power").is_some());
+        house.number("meter", "power").expect("told")
+    };
+    assert!(evening("winter") > evening("summer") + 300.0);
+}
+
+#[test]
 fn the_name_changes_live_and_the_founding_by_a_restart() {
     let house = furnished();
     let change = |values: AttributeValues| {

@@ -1,8 +1,10 @@
 //! The plugin in a house in memory, its time moved by hand.
 
+mod alarm;
 mod flows;
 mod house;
 mod pages;
+mod picture;
 
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::testing::House;

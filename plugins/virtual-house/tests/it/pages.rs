@@ -1,11 +1,12 @@
 //! The house's own pages.
 
+use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::manage::ManageReply;
 use gatehouse_plugin_api::serde_json::Value as Json;
 use gatehouse_plugin_api::testing::House;
 use virtual_house::VirtualHouse;
 
-use crate::furnished;
+use crate::{furnished, started};
 
 fn context(reply: ManageReply) -> Json {
     match reply {
@@ -104,6 +105,17 @@ fn what_was_furnished_survives_a_restart_and_shows_before_the_start() {
     house.reopen::<VirtualHouse>().expect("opens");
     let rooms = context(house.page(&[]).expect("a page"));
     assert_eq!(rooms["rooms"][3]["name"], "Winter garden");
+}
+
+#[test]
+fn the_rooms_link_to_the_website_of_the_house() {
+    let website = |url: &str| {
+        let house = started(AttributeValues::default().with("website", url));
+        context(house.page(&[]).expect("a page"))["website"].clone()
+    };
+    assert_eq!(website("https://house.example/"), "https://house.example/");
+    assert_eq!(website("javascript://house.example/%0aalert(1)"), Json::Null);
+    assert_eq!(context(furnished().page(&[]).expect("a page"))["website"], Json::Null);
 }
 
 #[test]
