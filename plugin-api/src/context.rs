@@ -23,6 +23,7 @@ use crate::error::{CallError, ErrorCode, Result};
 use crate::ids::{EntityName, IntegrationId, StateName};
 use crate::message::{Declare, Health, HealthStatus, Instance, Progress, Reading, Remove};
 use crate::ops;
+use crate::runtime::chunks;
 use crate::value::Value;
 use readings::ReadingQueue;
 
@@ -174,7 +175,10 @@ impl Context {
     /// `refused` for a name that cannot be one, or two that are equal lower-cased; nothing is declared then.
     pub async fn declare<E: Declarable>(&self, entities: impl IntoIterator<Item = E>) -> Result<()> {
         let entities = entities.into_iter().map(Declarable::into_declaration).collect::<Result<_>>()?;
-        Ok(self.host().call(&ops::DECLARE, &Declare { entities }).await?)
+        for entities in chunks::split(entities, chunks::CHUNK_MAX_BYTES)? {
+            self.host().call::<_, ()>(&ops::DECLARE, &Declare { entities }).await?;
+        }
+        Ok(())
     }
 
     /// Detaches these entities: what a person made of them, and their history, stay and reattach when they return.

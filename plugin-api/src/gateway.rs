@@ -39,7 +39,8 @@ pub trait IntegrationGateway: Sized + 'static {
         Ok(())
     }
 
-    /// One monitor cycle, at the manifest's `poll_interval`. Deadline: the interval.
+    /// One monitor cycle, at the manifest's `poll_interval`. Deadline: the interval; a cycle that is still under way
+    /// when the next begins is dropped at its `await`.
     ///
     /// # Errors
     /// Degrades the integration's health until a cycle succeeds.

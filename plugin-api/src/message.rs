@@ -1,5 +1,7 @@
 //! The payloads of the remaining operations. Types grow by optional fields only.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::attribute::AttributeValues;
@@ -317,7 +319,7 @@ pub struct Key {
 }
 
 /// A key and its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyBlob {
     /// The key.
     pub key: String,
@@ -327,11 +329,24 @@ pub struct KeyBlob {
 }
 
 /// A value that may be absent.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MaybeBlob {
     /// The value.
     #[serde(with = "serde_bytes")]
     pub bytes: Option<Vec<u8>>,
+}
+
+// Both carry what a plugin keeps sealed: how much it is may be shown, what it is may not.
+impl fmt::Debug for KeyBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyBlob({:?}, {} bytes)", self.key, self.bytes.len())
+    }
+}
+
+impl fmt::Debug for MaybeBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MaybeBlob({:?} bytes)", self.bytes.as_ref().map(Vec::len))
+    }
 }
 
 /// Keys, sorted.

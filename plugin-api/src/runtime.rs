@@ -10,7 +10,7 @@
 //! logs would mix), a multi-thread runtime (authors' state would have to be `Send`), spinning before parking (a
 //! home server has few processors and better uses for them).
 
-mod chunks;
+pub(crate) mod chunks;
 mod dispatch;
 mod panics;
 mod thread;

@@ -13,9 +13,18 @@ pub(super) type Answer = Result<Vec<u8>, CallError>;
 
 /// The body of a reply, in the memory that the reply came in.
 pub(super) fn body(mut reply: Vec<u8>) -> Answer {
-    wire::split_reply(Some(&reply))?;
+    wire::split_reply(Some(&reply)).map_err(of_the_plugin)?;
     reply.remove(0);
     Ok(reply)
+}
+
+/// `gone` is the host's own word for a gateway that has ended: who hears it waits for the end. A plugin that answers
+/// so is there, or it could not answer.
+fn of_the_plugin(mut error: CallError) -> CallError {
+    if error.code == ErrorCode::Gone {
+        error.code = ErrorCode::Other;
+    }
+    error
 }
 
 /// The error of a call whose answer did not come in time.
@@ -37,4 +46,16 @@ pub(super) fn too_large(what: &str, bytes: usize) -> CallError {
 /// A duration as people write it.
 pub(super) fn in_words(duration: Duration) -> String {
     format_ms(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_cannot_say_that_it_is_gone() {
+        let said = wire::encode_reply::<()>(&Err(CallError::new(ErrorCode::Gone, "I am not here")));
+        let heard = body(said).expect_err("an error");
+        assert_eq!((heard.code, heard.message.as_str()), (ErrorCode::Other, "I am not here"));
+    }
 }

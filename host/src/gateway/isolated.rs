@@ -307,8 +307,9 @@ async fn heartbeat(connection: &Connection, timing: GatewayTiming) {
     loop {
         tokio::time::sleep(timing.heartbeat_every).await;
         let answer = connection.call(ops::PING.number, ping.clone(), timing.heartbeat_within).await;
-        // Any answer shows a thread that runs; a connection that is gone is for others to tell.
-        if answer.is_err_and(|error| error.code == ErrorCode::Deadline) {
+        // Any answer shows a thread that runs, but for `cancelled`: so answers the call of a thread that is gone. A
+        // connection that is gone is for others to tell.
+        if answer.is_err_and(|error| matches!(error.code, ErrorCode::Deadline | ErrorCode::Cancelled)) {
             return;
         }
     }

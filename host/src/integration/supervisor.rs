@@ -24,7 +24,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-pub(super) use bring_up::{Running, Unfit, fields_of, try_out, validate};
+pub(super) use bring_up::{Running, Unfit, failure_of_launch, fields_of, try_out, validate};
 pub(super) use handle::Supervised;
 pub(super) use inputs::{Activation, Came, Input};
 

@@ -22,6 +22,8 @@ pub(super) const QUEUE_READINGS: usize = 4096;
 const BATCH_READINGS: usize = 1000;
 /// How much text and names go together at most: far below what a frame may hold.
 const BATCH_BYTES: usize = 512 * 1024;
+/// The longest text of a reading: the host's own bound, told to the author at once.
+const TEXT_MAX_BYTES: usize = 64 * 1024;
 /// How many different reasons are counted apart.
 const REASONS: usize = 64;
 
@@ -59,6 +61,11 @@ fn ended() -> CallError {
 
 impl ReadingQueue {
     pub(super) async fn push(&self, reading: Reading) -> Result<(), CallError> {
+        if text_bytes(&reading.value) > TEXT_MAX_BYTES {
+            let (entity, state) = (&reading.entity, &reading.state);
+            let message = format!("{entity}/{state}: its text has more than {TEXT_MAX_BYTES} bytes");
+            return Err(CallError::new(ErrorCode::Refused, message));
+        }
         self.items.send(Item::Reading(reading)).await.map_err(|_| ended())
     }
 
@@ -141,11 +148,14 @@ impl ReadingSender {
 }
 
 fn size(reading: &Reading) -> usize {
-    let value = match &reading.value {
+    reading.entity.as_str().len() + reading.state.as_str().len() + text_bytes(&reading.value) + 57
+}
+
+fn text_bytes(value: &Value) -> usize {
+    match value {
         Value::Text(text) | Value::Choice(text) | Value::Event(text) => text.len(),
-        Value::Number(_) | Value::OnOff(_) | Value::TimestampMs(_) => 9,
-    };
-    reading.entity.as_str().len() + reading.state.as_str().len() + value + 48
+        Value::Number(_) | Value::OnOff(_) | Value::TimestampMs(_) => 0,
+    }
 }
 
 fn lost(readings: usize, error: &CallError) -> EmitOutcome {

@@ -5,14 +5,12 @@ use crate::error::{CallError, ErrorCode};
 use crate::message::{Declare, EntityDeclaration, SyncOutcome};
 use crate::{ops, wire};
 
-/// The most that the entities of one chunk take, encoded.
-const CHUNK_MAX_BYTES: usize = 1024 * 1024;
-/// What a chunk needs beside its entities.
-const FRAME_BYTES: usize = 64;
+/// The most that the entities of one chunk take, encoded: 1 MiB with what a chunk needs beside them.
+pub(crate) const CHUNK_MAX_BYTES: usize = 1024 * 1024 - 64;
 
 /// Sends `entities` as one snapshot and returns once the host has applied it.
 pub(super) async fn send(host: &Host, entities: Vec<EntityDeclaration>) -> Result<(), CallError> {
-    let chunks = split(entities, CHUNK_MAX_BYTES - FRAME_BYTES)?;
+    let chunks = split(entities, CHUNK_MAX_BYTES)?;
     host.call::<_, ()>(&ops::SYNC_BEGIN, &()).await?;
     for entities in chunks {
         host.call::<_, ()>(&ops::SYNC_CHUNK, &Declare { entities }).await?;
@@ -28,7 +26,8 @@ pub(super) async fn send(host: &Host, entities: Vec<EntityDeclaration>) -> Resul
     Ok(())
 }
 
-fn split(entities: Vec<EntityDeclaration>, most: usize) -> Result<Vec<Vec<EntityDeclaration>>, CallError> {
+/// Parts of at most `most` encoded bytes, in order.
+pub(crate) fn split(entities: Vec<EntityDeclaration>, most: usize) -> Result<Vec<Vec<EntityDeclaration>>, CallError> {
     let mut chunks = Vec::new();
     let mut chunk = Vec::new();
     let mut chunk_bytes = 0;

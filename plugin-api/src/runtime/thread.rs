@@ -12,6 +12,7 @@ use std::time::Duration;
 use gatehouse_abi::{CallSide, HostHandle, ReplyHandle};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use super::dispatch;
 use super::panics::{self, Caught};
@@ -20,7 +21,7 @@ use crate::error::{CallError, ErrorCode};
 use crate::gateway::IntegrationGateway;
 use crate::log::LogForwarder;
 use crate::message::Instance;
-use crate::wire;
+use crate::{ops, wire};
 
 /// How long dropping a gateway waits for its thread.
 const JOIN_BOUND: Duration = Duration::from_secs(5);
@@ -191,11 +192,12 @@ impl Prepared {
             if made.send(Ok(())).is_err() {
                 return Some(gateway);
             }
+            let mut polling = None;
             while let Some(call) = queue.recv().await {
                 if ending.load(Ordering::Acquire) {
                     break;
                 }
-                serve(&gateway, &context, &log, call).await;
+                serve(&gateway, &context, &log, &mut polling, call).await;
             }
             Some(gateway)
         });
@@ -219,11 +221,24 @@ fn bytes(done: Result<Vec<u8>, CallError>) -> Vec<u8> {
 }
 
 /// Performs one call: at once if it can be, else as a task.
-async fn serve<G: IntegrationGateway>(gateway: &Rc<G>, context: &Context, log: &LogForwarder, call: Call) {
+async fn serve<G: IntegrationGateway>(
+    gateway: &Rc<G>,
+    context: &Context,
+    log: &LogForwarder,
+    polling: &mut Option<AbortHandle>,
+    call: Call,
+) {
     let Call { op, request, reply } = call;
-    if let Some(answer) = dispatch::immediate::<G>(log, op, &request) {
-        reply.complete(answer);
-        return;
+    match panics::catch(|| dispatch::immediate::<G>(log, op, &request)) {
+        Ok(None) => {}
+        Ok(Some(answer)) => return reply.complete(answer),
+        Err(panic) => return reply.complete(bytes(Err(panic))),
+    }
+    // The host waits for a cycle as long as its interval. When it asks for the next, nobody waits for the one before.
+    if op == ops::POLL.number
+        && let Some(late) = polling.take()
+    {
+        late.abort();
     }
     let mut work = Caught::new(dispatch::perform(Rc::clone(gateway), context.clone(), op, request));
     let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
@@ -231,7 +246,10 @@ async fn serve<G: IntegrationGateway>(gateway: &Rc<G>, context: &Context, log: &
         Poll::Ready(done) => reply.complete(bytes(done)),
         // Its first poll as a task leaves the task's own waker behind, so nothing is lost in between.
         Poll::Pending => {
-            tokio::task::spawn_local(async move { reply.complete(bytes(work.await)) });
+            let task = tokio::task::spawn_local(async move { reply.complete(bytes(work.await)) });
+            if op == ops::POLL.number {
+                *polling = Some(task.abort_handle());
+            }
         }
     }
 }

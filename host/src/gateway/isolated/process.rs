@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::RwLock;
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{
+    PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
+};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
@@ -116,8 +118,12 @@ struct Child {
 impl Child {
     fn kill(&self) {
         if !self.is_reaped.load(Ordering::Acquire) {
-            // It may have ended this moment.
+            // It may have ended this moment. Not reaped yet, so the number is still this child's, and its group's:
+            // what it started ends with it.
             let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+            if let Some(group) = sys::pid_of(self.pid) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
         }
     }
 

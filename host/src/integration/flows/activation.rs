@@ -131,10 +131,11 @@ impl Flow {
                 attributes: done.attributes,
                 last_good_sha256: None,
             };
-            base.store.integration_save(row.clone()).await?;
+            // The row last: an integration that stands in the database has all that its flow kept for it.
             for ((space, key), value) in overlay {
                 base.store.kv_set(&id, space, &key, value).await?;
             }
+            base.store.integration_save(row.clone()).await?;
             let supervised = self.registry.supervise(row);
             supervised.ask(|reply| Input::Want(Desired::On, reply)).await?
         };

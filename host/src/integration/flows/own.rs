@@ -17,7 +17,7 @@ use crate::gateway::Hosting;
 use crate::integration::flow_view::FlowKind;
 use crate::integration::ground::Base;
 use crate::integration::host_calls::{HostSide, Overlay};
-use crate::integration::supervisor::Running;
+use crate::integration::supervisor::{Running, failure_of_launch};
 use crate::reason::Reason;
 
 /// How often one turn is asked of another gateway after the one before died.
@@ -115,7 +115,13 @@ impl Flow {
         let launch = base.launch_of(&self.target.id, &plugin, Hosting::Isolated).map_err(|reason| gone(&reason))?;
         let host = HostSide::provisional(self.target.id.clone(), Arc::clone(&base));
         let launched = base.launcher.launch(launch, Arc::new(host.clone())).await;
-        let gateway = launched.map_err(|reason| gone(&reason))?;
+        let gateway = match launched {
+            Ok(gateway) => gateway,
+            Err(reason) => {
+                failure_of_launch(&base, &plugin, &reason).await;
+                return Err(gone(&reason));
+            }
+        };
         let worker = Running { gateway, plugin, host, panes: Arc::default() };
         self.exchange.worker = Some(worker.clone());
         Ok(worker)

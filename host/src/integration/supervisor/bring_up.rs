@@ -228,15 +228,13 @@ pub(in crate::integration) fn fields_of(error: &CallError) -> FieldErrors {
     }
 }
 
-async fn failure_of_launch(base: &Base, plugin: &Staged, reason: &Reason) -> Failure {
+/// What a failed launch asks for. What is wrong with the file itself becomes its verdict; a constructor may fail for
+/// one integration alone.
+pub(in crate::integration) async fn failure_of_launch(base: &Base, plugin: &Staged, reason: &Reason) -> Failure {
     match reason.code {
-        ReasonCode::OpenFailed | ReasonCode::LayoutMismatch | ReasonCode::ManifestDisagrees => {
+        ReasonCode::OpenFailed | ReasonCode::OtherAbi | ReasonCode::LayoutMismatch | ReasonCode::ManifestDisagrees => {
             base.plugins.report(plugin, reason.clone()).await;
             Failure::Incompatible
-        }
-        ReasonCode::ConstructorFailed => {
-            base.plugins.report(plugin, reason.clone()).await;
-            Failure::Passing
         }
         _ => Failure::Passing,
     }

@@ -156,6 +156,18 @@ fn control_and_ping_are_answered_while_a_poll_waits() {
 }
 
 #[test]
+fn a_poll_that_is_late_is_dropped_when_the_next_begins() {
+    let house = House::open::<Whole>();
+    house.start(range(0.0, 1.0)).unwrap();
+    let late = house.post::<()>(&ops::POLL, &());
+    let next = house.post::<()>(&ops::POLL, &());
+    assert_eq!(late.wait().unwrap_err().code, ErrorCode::Cancelled);
+    house.control("dial", "value", 3.0).unwrap();
+    next.wait().unwrap();
+    assert_eq!(house.diagnostics().unwrap()["polls"], 1);
+}
+
+#[test]
 fn unknown_operations_are_unsupported() {
     let house = House::open::<Bare>();
     for op in [&UNKNOWN, &ops::EMIT] {

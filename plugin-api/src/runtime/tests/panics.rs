@@ -3,6 +3,7 @@
 use std::future::pending;
 
 use crate::error::{CallError, ErrorCode, Result};
+use crate::manage::{PaneReply, PaneRequest};
 use crate::message::{Control, ControlOutcome};
 use crate::testing::House;
 use crate::tokio::task::{spawn_local, yield_now};
@@ -37,6 +38,9 @@ impl IntegrationGateway for Clumsy {
     async fn start(&self, _: ()) -> Result<()> {
         let state = State::text("way").controllable();
         self.0.declare([Entity::new("clumsy").state(state)]).await
+    }
+    fn panes() -> &'static [(&'static str, &'static str)] {
+        panic!("the pages fell")
     }
     async fn control(&self, control: Control) -> Result<ControlOutcome> {
         match control.value.to_string().as_str() {
@@ -112,6 +116,14 @@ fn panics_before_and_after_an_await_are_errors_with_their_place() {
     check(&fall(&house, "value"), "a panic whose value is not text");
     house.control("clumsy", "way", "none").unwrap();
     assert_eq!(house.state("clumsy", "way"), Some(Value::Text("none".into())));
+}
+
+#[test]
+fn a_panic_over_a_page_leaves_the_thread_alive() {
+    let house = started();
+    let asked = PaneRequest { name: "panes/any.html".into() };
+    check(&house.call::<PaneReply>(&ops::PANE, &asked).unwrap_err(), "the pages fell");
+    house.control("clumsy", "way", "none").unwrap();
 }
 
 #[test]
