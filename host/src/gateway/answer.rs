@@ -8,6 +8,11 @@ use gatehouse_plugin_api::wire;
 
 use super::codec::MAX_PAYLOAD_BYTES;
 
+/// Characters of a plugin's sentence that are kept.
+const SENTENCE_CHARS: usize = 1_000;
+/// Fields of a plugin's error that are kept.
+const FIELDS: usize = 200;
+
 /// A reply's body, its status byte removed.
 pub(super) type Answer = Result<Vec<u8>, CallError>;
 
@@ -19,12 +24,24 @@ pub(super) fn body(mut reply: Vec<u8>) -> Answer {
 }
 
 /// `gone` is the host's own word for a gateway that has ended: who hears it waits for the end. A plugin that answers
-/// so is there, or it could not answer.
+/// so is there, or it could not answer. Its sentences are kept and shown again and again, so they are bounded.
 fn of_the_plugin(mut error: CallError) -> CallError {
     if error.code == ErrorCode::Gone {
         error.code = ErrorCode::Other;
     }
+    clip(&mut error.message);
+    error.fields = std::mem::take(&mut error.fields).into_iter().take(FIELDS).collect();
+    error.fields.values_mut().for_each(clip);
+    error.location.iter_mut().for_each(clip);
     error
+}
+
+/// Cuts a sentence of a plugin's to a length that can be kept.
+pub(super) fn clip(sentence: &mut String) {
+    if let Some((at, _)) = sentence.char_indices().nth(SENTENCE_CHARS) {
+        sentence.truncate(at);
+        sentence.push('…');
+    }
 }
 
 /// The error of a call whose answer did not come in time.
@@ -57,5 +74,12 @@ mod tests {
         let said = wire::encode_reply::<()>(&Err(CallError::new(ErrorCode::Gone, "I am not here")));
         let heard = body(said).expect_err("an error");
         assert_eq!((heard.code, heard.message.as_str()), (ErrorCode::Other, "I am not here"));
+    }
+
+    #[test]
+    fn a_plugins_sentence_is_cut_to_what_can_be_kept() {
+        let said = wire::encode_reply::<()>(&Err(CallError::new(ErrorCode::Transient, "é".repeat(100_000))));
+        let heard = body(said).expect_err("an error");
+        assert_eq!(heard.message.chars().count(), SENTENCE_CHARS + 1);
     }
 }

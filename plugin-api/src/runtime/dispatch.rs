@@ -1,11 +1,14 @@
 //! From an operation's number and bytes to the author's method and back.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::chunks;
+use super::{chunks, panics};
 use crate::attribute::FieldErrors;
 use crate::context::Context;
 use crate::error::{CallError, Error, ErrorCode};
@@ -89,9 +92,16 @@ async fn answer<G: IntegrationGateway>(gateway: &G, context: &Context, op: u32, 
         }
         STOP => {
             context.cancel();
-            let stopped = gateway.stop().await;
+            // What was emitted arrives even when `stop` panics.
+            let mut stop = pin!(gateway.stop());
+            let stopped = poll_fn(|cx| match panics::catch(|| stop.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(stopped)) => Poll::Ready(Ok(stopped)),
+                Err(panic) => Poll::Ready(Err(panic)),
+            })
+            .await;
             let flushed = context.flush().await;
-            stopped?;
+            stopped??;
             match flushed {
                 Err(error) if error.code() != ErrorCode::Unsupported => Err(error.into()),
                 _ => ok(()),

@@ -13,6 +13,7 @@ use gatehouse_plugin_api::wire;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Access, Parts, Told};
+use crate::entity::bounds;
 use crate::gateway::HostReply;
 use crate::store::{KvSpace, StoreError};
 
@@ -20,8 +21,19 @@ use crate::store::{KvSpace, StoreError};
 const VALUE_BYTES: usize = 1024 * 1024;
 /// The longest key, in bytes.
 const KEY_BYTES: usize = 255;
-/// The most entities in one snapshot.
-const SNAPSHOT_ENTITIES: usize = 100_000;
+/// The most entities in one snapshot: no integration may have more.
+const SNAPSHOT_ENTITIES: usize = bounds::ENTITIES_MAX;
+/// The most bytes of the chunks of one snapshot.
+const SNAPSHOT_BYTES: usize = 64 * 1024 * 1024;
+/// The most that a gateway may keep before its activation is done.
+const OVERLAY_BYTES: usize = 16 * 1024 * 1024;
+
+/// A snapshot on its way: its entities so far and the bytes they came in.
+#[derive(Debug, Default)]
+struct Arriving {
+    entities: Vec<EntityDeclaration>,
+    bytes: usize,
+}
 
 /// What a lane works off.
 pub(super) enum Job {
@@ -83,13 +95,7 @@ pub(super) fn run_house(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
     });
 }
 
-async fn house_call(
-    parts: &Arc<Parts>,
-    op: &Op,
-    request: &[u8],
-    reply: HostReply,
-    snapshot: &mut Option<Vec<EntityDeclaration>>,
-) {
+async fn house_call(parts: &Arc<Parts>, op: &Op, request: &[u8], reply: HostReply, snapshot: &mut Option<Arriving>) {
     let (house, id) = (&parts.base.house, &parts.id);
     match *op {
         ops::EMIT => reply.complete(&emit(parts, request).await),
@@ -114,13 +120,13 @@ async fn house_call(
             reply.complete(&done);
         }
         ops::SYNC_BEGIN => {
-            *snapshot = Some(Vec::new());
+            *snapshot = Some(Arriving::default());
             reply.complete(&Ok(()));
         }
         ops::SYNC_CHUNK => reply.complete(&add_chunk(snapshot, request)),
         ops::SYNC_END => {
             let done: Result<SyncOutcome, _> = match snapshot.take() {
-                Some(entities) => house.synchronize(id, entities).await,
+                Some(arriving) => house.synchronize(id, arriving.entities).await,
                 None => Err(out_of_order("sync_end")),
             };
             reply.complete(&done);
@@ -161,15 +167,18 @@ fn out_of_order(name: &str) -> CallError {
     CallError::new(ErrorCode::InvalidRequest, format!("{name} came without sync_begin before it"))
 }
 
-fn add_chunk(snapshot: &mut Option<Vec<EntityDeclaration>>, request: &[u8]) -> Result<(), CallError> {
-    let entities = snapshot.as_mut().ok_or_else(|| out_of_order("sync_chunk"))?;
+fn add_chunk(snapshot: &mut Option<Arriving>, request: &[u8]) -> Result<(), CallError> {
+    let arriving = snapshot.as_mut().ok_or_else(|| out_of_order("sync_chunk"))?;
     let chunk: Declare = wire::decode(request)?;
-    if entities.len() + chunk.entities.len() > SNAPSHOT_ENTITIES {
+    arriving.bytes += request.len();
+    if arriving.entities.len() + chunk.entities.len() > SNAPSHOT_ENTITIES || arriving.bytes > SNAPSHOT_BYTES {
         *snapshot = None;
-        let message = format!("the snapshot has more than {SNAPSHOT_ENTITIES} entities and is given up");
+        let message = format!(
+            "the snapshot has more than {SNAPSHOT_ENTITIES} entities or {SNAPSHOT_BYTES} bytes and is given up"
+        );
         return Err(CallError::new(ErrorCode::Refused, message));
     }
-    entities.extend(chunk.entities);
+    arriving.entities.extend(chunk.entities);
     Ok(())
 }
 
@@ -236,7 +245,13 @@ async fn set(parts: &Parts, space: KvSpace, key: String, value: Option<Vec<u8>>)
     }
     match &parts.access {
         Access::Provisional(overlay) => {
-            overlay.lock().insert((space, key), value);
+            let mut overlay = overlay.lock();
+            let kept = overlay.iter().filter(|((at, name), _)| (*at, name) != (space, &key));
+            let bytes: usize = kept.map(|((_, key), value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
+            if bytes + key.len() + value.as_ref().map_or(0, Vec::len) > OVERLAY_BYTES {
+                return refused(format!("before activation is done at most {OVERLAY_BYTES} bytes are kept"));
+            }
+            overlay.insert((space, key), value);
             Ok(())
         }
         Access::Full(_) => parts.base.store.kv_set(&parts.id, space, &key, value).await.map_err(store_failed),

@@ -39,6 +39,10 @@ impl IntegrationGateway for Clumsy {
         let state = State::text("way").controllable();
         self.0.declare([Entity::new("clumsy").state(state)]).await
     }
+    async fn stop(&self) -> Result<()> {
+        self.0.emit_value("clumsy", "way", "stopped").await?;
+        panic!("fell over the doorstep")
+    }
     fn panes() -> &'static [(&'static str, &'static str)] {
         panic!("the pages fell")
     }
@@ -124,6 +128,13 @@ fn a_panic_over_a_page_leaves_the_thread_alive() {
     let asked = PaneRequest { name: "panes/any.html".into() };
     check(&house.call::<PaneReply>(&ops::PANE, &asked).unwrap_err(), "the pages fell");
     house.control("clumsy", "way", "none").unwrap();
+}
+
+#[test]
+fn what_was_emitted_before_a_panic_in_stop_arrives() {
+    let house = started();
+    check(&house.call::<()>(&ops::STOP, &()).unwrap_err(), "fell over the doorstep");
+    assert_eq!(house.state("clumsy", "way"), Some(Value::Text("stopped".into())));
 }
 
 #[test]
