@@ -1,16 +1,16 @@
-# Three commands a person needs: `make run`, `make test`, `make bench`. `make soak` is for long runs by hand.
+# Three commands a person needs: `make run`, `make test`, `make bench`.
 
 CARGO ?= cargo
 GATEHOUSE_HOME ?= $(CURDIR)/gatehouse-home
 export GATEHOUSE_HOME
 
-.PHONY: run build test bench soak tools
+.PHONY: run build test bench tools
 
 tools:
 	@sh tests/run/tools.sh
 
 build: tools
-	$(CARGO) build --release --locked -p gatehouse-host -p system-monitor -p virtual-house
+	$(CARGO) build --release --locked --target-dir target -p gatehouse-host -p system-monitor -p virtual-house
 
 # A home with the bundled system-monitor plugin, served in the foreground.
 run: build
@@ -26,6 +26,3 @@ test: tools
 
 bench: build
 	@sh tests/run/bench.sh
-
-soak: build
-	@sh tests/run/soak.sh

@@ -1,5 +1,9 @@
 #!/bin/sh
 # Sourced by the test command: what it needs beyond the compiler, listed before it is installed.
+for part in fmt:rustfmt clippy:clippy; do
+  cargo "${part%%:*}" --version >/dev/null 2>&1 || {
+    echo "The tests need ${part##*:}: add it with 'rustup component add rustfmt clippy' and try again." >&2; exit 1; }
+done
 wanted_cargo=""
 cargo nextest --version >/dev/null 2>&1 || wanted_cargo="cargo-nextest"
 

@@ -32,6 +32,8 @@ pub(super) async fn run(daemon: &Daemon, control: &args::Control, output: &Outpu
             let value = words::value(value, &answer.state.kind);
             output.line(format!("{} is {}", control.address, output.paint(Tone::Strong, value)))
         }
+        // Not with the value: what is not sensed may be a code that stands nowhere else.
+        None if !answer.state.sensed => output.line(format!("{} was told", control.address)),
         None => output.line(format!("{} was asked to become {}", control.address, control.value)),
     }
 }

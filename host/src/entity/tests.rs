@@ -66,6 +66,8 @@ async fn a_full_disk_stops_acknowledgments_and_nothing_else() {
     }
 
     store.limit_pages(None).await.expect("unlimited");
+    // What had no room is in no history: whoever asks next is told so, once.
+    house.flush().await.expect_err("readings were lost");
     house.emit_durable(&hass, vec![note("after".into())]).await.expect("written again");
     let history = house.history(&address, 0, i64::MAX, 1_000).await.expect("read");
     let first_words: Vec<_> = history.iter().map(|row| row.value.to_string()).collect();

@@ -61,6 +61,10 @@ struct Inner {
     pushed: u64,
     committed: u64,
     failed_at: Option<Instant>,
+    /// Why the last attempt failed.
+    fault: Option<Fault>,
+    /// Rows were shed and nobody who asked for an acknowledgment has been told: the next to ask hears of it.
+    loss: Option<Fault>,
     lost: u64,
     closed: bool,
     on_commit: Option<Arc<Committed>>,
@@ -151,6 +155,7 @@ impl Pending {
                     told = inner.on_commit.clone();
                 }
                 Err(fault) => {
+                    inner.fault = Some(fault.copy());
                     if inner.failed_at.replace(Instant::now()).is_none() {
                         let error = fault.copy().at(path, "writing readings");
                         tracing::error!(database = %path.display(), %error, "the history is not written; it is tried again");
@@ -187,8 +192,17 @@ impl Inner {
     /// While nothing can be written the newest readings are worth more than the oldest.
     fn shed(&mut self) {
         let excess = self.rows.len().saturating_sub(self.limit.max(1));
+        if excess == 0 {
+            return;
+        }
         self.rows.drain(..excess);
         self.lost += excess as u64;
+        let Some(fault) = &self.fault else { return };
+        // What they wait for includes the rows that are gone: a later commit must not answer them.
+        for waiter in self.waiters.drain(..) {
+            let _ = waiter.reply.send(Err(fault.copy()));
+        }
+        self.loss = Some(fault.copy());
     }
 }
 
@@ -313,6 +327,9 @@ impl ReadingQueue {
     pub(crate) async fn committed(&self) -> Result<(), StoreError> {
         let receiver = {
             let mut inner = self.pending.inner.lock();
+            if let Some(fault) = inner.loss.take() {
+                return Err(fault.at(self.store.path(), "writing readings"));
+            }
             if inner.committed >= inner.pushed {
                 return Ok(());
             }

@@ -20,6 +20,11 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// A goal in words, or the greatest ratio.
+fn goal(value: &Value) -> String {
+    value.as_f64().map_or_else(|| text(value), |most| format!("<= {most}x"))
+}
+
 fn main() -> Result<()> {
     let rows: Vec<Value> = std::io::stdin()
         .lock()
@@ -40,7 +45,7 @@ fn main() -> Result<()> {
             text(&row["unit"]),
             figure(&row["baseline"]),
             figure(&row["ratio"]),
-            text(&row["goal"]),
+            goal(&row["goal"]),
             met.to_owned(),
         ]);
     }
