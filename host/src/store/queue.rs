@@ -325,13 +325,12 @@ impl ReadingQueue {
 
     /// Resolves when everything pushed before the call is committed.
     pub(crate) async fn committed(&self) -> Result<(), StoreError> {
-        let receiver = {
+        let failed = |fault: Fault| fault.at(self.store.path(), "writing readings");
+        let (loss, receiver) = {
             let mut inner = self.pending.inner.lock();
-            if let Some(fault) = inner.loss.take() {
-                return Err(fault.at(self.store.path(), "writing readings"));
-            }
+            let loss = inner.loss.take();
             if inner.committed >= inner.pushed {
-                return Ok(());
+                return loss.map_or(Ok(()), |fault| Err(failed(fault)));
             }
             if inner.closed {
                 return Err(StoreError::Closed);
@@ -340,10 +339,10 @@ impl ReadingQueue {
             let sequence = inner.pushed;
             inner.waiters.push(Waiter { sequence, reply });
             self.tell(inner, 3);
-            receiver
+            (loss, receiver)
         };
         match receiver.await {
-            Ok(outcome) => outcome.map_err(|fault| fault.at(self.store.path(), "writing readings")),
+            Ok(outcome) => outcome.and(loss.map_or(Ok(()), Err)).map_err(failed),
             Err(_) => Err(StoreError::Closed),
         }
     }
