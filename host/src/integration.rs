@@ -24,6 +24,7 @@ use std::sync::Arc;
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::ids::{IntegrationId, StateAddress};
 use gatehouse_plugin_api::manage::ManageRequest;
+use gatehouse_plugin_api::message::SyncOutcome;
 use gatehouse_plugin_api::value::Value;
 
 pub use self::error::OperationError;
@@ -31,6 +32,7 @@ pub use self::flow_view::{FlowBegin, FlowInput, FlowKind, FlowState, FlowView};
 use self::ground::Base;
 pub use self::ground::Ground;
 use self::registry::Registry;
+use self::supervisor::Input;
 pub use self::view::{Actual, IntegrationView, LifecycleEvent, ManagePage};
 use crate::store::Desired;
 
@@ -91,6 +93,14 @@ impl Integrations {
         values: AttributeValues,
     ) -> Result<Arc<IntegrationView>, OperationError> {
         self.0.set(id, values).await
+    }
+
+    /// Reads the upstream's entities again; resolves when they are applied, at the latest after five minutes.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when it does not run; `Gateway`, `unsupported` when it declares its entities by itself.
+    pub async fn synchronize(&self, id: &IntegrationId) -> Result<SyncOutcome, OperationError> {
+        self.0.find(id)?.ask(Input::Synchronize).await
     }
 
     /// Sets one controllable state through its gateway.

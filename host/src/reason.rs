@@ -123,6 +123,8 @@ reason_codes! {
     BadConfiguration = "bad_configuration", "Correct the setting: integration set.";
     /// Polls fail.
     PollFailed = "poll_failed", "Nothing: it is tried at every interval. Check the upstream when it lasts.";
+    /// The upstream's entities could not be read.
+    SynchronizeFailed = "synchronize_failed", "Try it again: integration synchronize. Check the upstream when it lasts.";
     /// Its code panicked.
     Panicked = "panicked", "Tell the plugin's author; the message says where.";
     /// It says itself that it is not well.

@@ -30,6 +30,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
         handlers::integration::integration_get,
         handlers::integration::integration_pause,
         handlers::integration::integration_resume,
+        handlers::integration::integration_synchronize,
         handlers::integration::integration_set,
         handlers::manage::manage_get,
         handlers::manage::manage_post,

@@ -44,6 +44,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET    "/v1/integrations/{id}"                   Read    integration::integration_get;
     POST   "/v1/integrations/{id}/pause"             Control integration::integration_pause;
     POST   "/v1/integrations/{id}/resume"            Control integration::integration_resume;
+    POST   "/v1/integrations/{id}/synchronize"       Control integration::integration_synchronize;
     PATCH  "/v1/integrations/{id}/attributes"        Control integration::integration_set;
     GET    "/v1/integrations/{id}/manage"            Control manage::manage_get;
     POST   "/v1/integrations/{id}/manage"            Control manage::manage_post;

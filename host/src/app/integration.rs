@@ -8,7 +8,7 @@ use gatehouse_plugin_api::manage::ManageRequest;
 
 use super::App;
 use super::given::attribute_values;
-use super::view::{AttributesPatch, Integration};
+use super::view::{AttributesPatch, Integration, SyncAnswer};
 use crate::entity::Attachment;
 use crate::integration::{IntegrationView, ManagePage, OperationError};
 
@@ -63,6 +63,14 @@ impl App {
         let values = attribute_values(&view.attribute_specs, patch.values)
             .map_err(|fields| OperationError::Invalid { message: sentence_of(id, &fields), fields })?;
         self.integrations().set(id, values).await.map(|view| self.integration_of(&view))
+    }
+
+    /// Reads the upstream's entities again; resolves when they are applied.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when it does not run; `Gateway`, `unsupported` when it declares its entities by itself.
+    pub async fn integration_synchronize(&self, id: &IntegrationId) -> Result<SyncAnswer, OperationError> {
+        self.integrations().synchronize(id).await.map(SyncAnswer::from)
     }
 
     /// One request for a page of the plugin's own.

@@ -14,7 +14,7 @@ mod status;
 pub use entity::{Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, History, State};
 pub use event::{CommittedEvent, LaggedEvent, LifecycleEvent, PluginChange, PluginEvent, ReadingEvent};
 pub use flow::{Flow, FlowAnswerRequest, FlowBeginRequest, GivenValue, GivenValues};
-pub use integration::{AttributesPatch, Integration, ManageAnswer};
+pub use integration::{AttributesPatch, Integration, ManageAnswer, SyncAnswer};
 pub use log::LogPage;
 pub use plugin::{Plugin, PluginsFolder};
 pub use status::{LogStatus, Status};

@@ -151,6 +151,11 @@ pub(super) enum Integration {
         /// The integration
         id: IntegrationId,
     },
+    /// Read the upstream's entities again
+    Synchronize {
+        /// The integration
+        id: IntegrationId,
+    },
     /// Change settings
     #[command(after_help = "\
 Examples:

@@ -11,7 +11,7 @@ use super::hint::Hints;
 use crate::api::client::{Client, ClientError, EventStream, encoded, path_with_query};
 use crate::api::types::{
     AttributesPatch, ControlAnswer, ControlRequest, Done, Entity, EntityPatch, Flow, FlowAnswerRequest,
-    FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State, Status,
+    FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State, Status, SyncAnswer,
 };
 use crate::home::Home;
 
@@ -95,6 +95,10 @@ impl Daemon {
 
     pub(super) async fn resume(&self, id: &IntegrationId) -> Answer<Integration> {
         self.post(&integration_path(id, "/resume"), &Done {}).await
+    }
+
+    pub(super) async fn synchronize(&self, id: &IntegrationId) -> Answer<SyncAnswer> {
+        self.post(&integration_path(id, "/synchronize"), &Done {}).await
     }
 
     pub(super) async fn set(&self, id: &IntegrationId, values: GivenValues) -> Answer<Integration> {

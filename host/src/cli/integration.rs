@@ -1,6 +1,7 @@
-//! `integration list|show|pause|resume|set`: what is set up, and how it is.
+//! `integration list|show|pause|resume|synchronize|set`: what is set up, and how it is.
 
 use gatehouse_plugin_api::attribute::ValueType;
+use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::args;
 use super::daemon::Daemon;
@@ -9,7 +10,7 @@ use super::given::{Given, Keys};
 use super::output::{Output, Tone};
 use super::table::{Table, Toned, pairs};
 use super::{plugin, when, words};
-use crate::api::types::{GivenValues, Integration};
+use crate::api::types::{GivenValues, Integration, SyncAnswer};
 
 pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &Output) -> Result<(), Failure> {
     match command {
@@ -20,6 +21,7 @@ pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &O
         }
         args::Integration::Pause { id } => told(&daemon.pause(id).await?, output),
         args::Integration::Resume { id } => told(&daemon.resume(id).await?, output),
+        args::Integration::Synchronize { id } => synchronize(daemon, id, output).await,
         args::Integration::Set(set) => change(daemon, set, output).await,
         args::Integration::Activate(_) | args::Integration::Deactivate(_) | args::Integration::Manage(_) => Ok(()),
     }
@@ -139,6 +141,17 @@ fn told(integration: &Integration, output: &Output) -> Result<(), Failure> {
     let Toned(word, tone) = words::actual(&integration.actual, when::now_ms());
     let note = if words::needs_attention(integration) { format!(": {}", problem(integration)) } else { String::new() };
     output.line(format!("{} is {}{note}", integration.id, output.paint(tone, word)))
+}
+
+async fn synchronize(daemon: &Daemon, id: &IntegrationId, output: &Output) -> Result<(), Failure> {
+    let answer = daemon.synchronize(id).await?;
+    if output.json {
+        return output.json(&answer);
+    }
+    let SyncAnswer { created, updated, reconnected, detached } = answer;
+    output.line(format!(
+        "{id} is synchronized: {created} new, {updated} changed, {reconnected} back, {detached} no longer there"
+    ))
 }
 
 async fn change(daemon: &Daemon, set: &args::Set, output: &Output) -> Result<(), Failure> {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::ids::IntegrationId;
-use gatehouse_plugin_api::message::{Health, Log, Progress};
+use gatehouse_plugin_api::message::{Health, Log, Progress, SyncOutcome};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use parking_lot::Mutex;
@@ -72,6 +72,10 @@ struct Parts {
     waiting_bytes: Arc<AtomicUsize>,
     house_lane: mpsc::Sender<lanes::Job>,
     store_lane: mpsc::Sender<lanes::Job>,
+    /// One snapshot is asked for at a time.
+    sync_turn: tokio::sync::Mutex<()>,
+    /// What the last complete snapshot changed.
+    synced: Mutex<Option<SyncOutcome>>,
 }
 
 impl HostSide {
@@ -88,6 +92,8 @@ impl HostSide {
             waiting_bytes: Arc::default(),
             house_lane,
             store_lane,
+            sync_turn: tokio::sync::Mutex::default(),
+            synced: Mutex::default(),
         }));
         lanes::run_house(Arc::downgrade(&side.0), house_jobs);
         lanes::run_store(Arc::downgrade(&side.0), store_jobs);
@@ -114,6 +120,16 @@ impl HostSide {
     /// Calls dropped because they came after the switch.
     pub(super) fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no other snapshot is asked for; the turn lasts until what is returned is dropped.
+    pub(super) async fn sync_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.sync_turn.lock().await
+    }
+
+    /// Takes out what the last complete snapshot changed.
+    pub(super) fn take_synced(&self) -> Option<SyncOutcome> {
+        self.0.synced.lock().take()
     }
 
     /// Takes out what a flow wrote into its stores.

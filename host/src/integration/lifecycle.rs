@@ -55,7 +55,9 @@ pub(super) struct Life {
     /// The gateway's own word on how it is.
     told: Option<Health>,
     /// Why the last poll failed.
-    trouble: Option<Reason>,
+    poll_trouble: Option<Reason>,
+    /// Why the last snapshot did not come.
+    sync_trouble: Option<Reason>,
     polled_well: bool,
 }
 
@@ -75,7 +77,8 @@ impl Life {
             then: Then::AsWanted,
             note: None,
             told: None,
-            trouble: None,
+            poll_trouble: None,
+            sync_trouble: None,
             polled_well: false,
         };
         let mut effects = Vec::new();
@@ -111,7 +114,7 @@ impl Life {
         match self.actual {
             Actual::Off | Actual::Paused => Health { status: HealthStatus::Disabled, message: String::new() },
             Actual::Starting | Actual::Stopping => Health::default(),
-            Actual::Running | Actual::Degraded => match (&self.trouble, &self.told) {
+            Actual::Running | Actual::Degraded => match (self.trouble(), &self.told) {
                 (Some(trouble), _) => Health { status: HealthStatus::Error, message: trouble.to_string() },
                 (None, Some(told)) => told.clone(),
                 (None, None) if self.polled_well => Health { status: HealthStatus::Healthy, message: String::new() },
@@ -129,6 +132,10 @@ impl Life {
     /// Whether a gateway runs or is being started.
     pub(super) fn holds_gateway(&self) -> bool {
         matches!(self.actual, Actual::Starting | Actual::Running | Actual::Degraded)
+    }
+
+    fn trouble(&self) -> Option<&Reason> {
+        self.poll_trouble.as_ref().or(self.sync_trouble.as_ref())
     }
 
     fn runs(&self) -> bool {
@@ -176,7 +183,7 @@ impl Life {
             },
             Input::Ended(reason) if self.runs() => self.fail(reason, at, policy),
             Input::PollOk if self.runs() => {
-                self.trouble = None;
+                self.poll_trouble = None;
                 self.polled_well = true;
                 self.refresh(at);
             }
@@ -184,7 +191,11 @@ impl Life {
                 self.stop(Then::Need(failure, reason), effects);
             }
             Input::PollFailed(_, reason) if self.runs() => {
-                self.trouble = Some(reason);
+                self.poll_trouble = Some(reason);
+                self.refresh(at);
+            }
+            Input::Synchronized(done) if self.runs() => {
+                self.sync_trouble = done.err();
                 self.refresh(at);
             }
             Input::HealthTold(health) if self.holds_gateway() => {
@@ -207,6 +218,7 @@ impl Life {
             | Input::StartFailed { .. }
             | Input::PollOk
             | Input::PollFailed(..)
+            | Input::Synchronized(_)
             | Input::HealthTold(_)
             | Input::Ended(_)
             | Input::SettingsSaved
@@ -315,7 +327,7 @@ impl Life {
             return;
         }
         let told = self.told.as_ref().filter(|told| matches!(told.status, HealthStatus::Warning | HealthStatus::Error));
-        let ill = match (&self.trouble, told) {
+        let ill = match (self.trouble(), told) {
             (Some(trouble), _) => Some(trouble.clone()),
             (None, Some(told)) if told.message.is_empty() => {
                 Some(Reason::new(ReasonCode::ReportedUnhealthy, "it says that it is not well, and not why"))
@@ -365,7 +377,8 @@ impl Life {
     /// The state that desire and plugin ask for when nothing runs.
     fn settle(&mut self, effects: &mut Vec<Effect>) {
         self.told = None;
-        self.trouble = None;
+        self.poll_trouble = None;
+        self.sync_trouble = None;
         self.polled_well = false;
         (self.actual, self.reason) = match (self.desired, &self.presence) {
             (Desired::Off, _) => (Actual::Off, deactivated()),

@@ -9,6 +9,7 @@ mod effects;
 mod handle;
 mod inputs;
 mod publish;
+mod synchronize;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ struct Supervisor {
     cancel: CancellationToken,
     poll: Option<AbortHandle>,
     progress: Option<Progress>,
+    /// Snapshots under way.
+    synchronizing: u32,
     /// Contents that were loaded into this process: their libraries stay mapped.
     mapped: BTreeSet<String>,
     /// People who wait until it is settled.
@@ -108,6 +111,7 @@ impl Supervisor {
             cancel: CancellationToken::new(),
             poll: None,
             progress: None,
+            synchronizing: 0,
             mapped: BTreeSet::new(),
             waiting: Vec::new(),
             applying: Vec::new(),
@@ -178,6 +182,10 @@ impl Supervisor {
                 self.close().await;
                 let _ = reply.send(());
                 return Next::End;
+            }
+            Input::Synchronize(reply) => {
+                self.synchronize(Some(reply));
+                self.announce();
             }
             Input::Plugin(now) => self.plugin_now(now),
             Input::TriedOut(sha256, outcome) => self.tried_out(&sha256, outcome),
@@ -355,6 +363,8 @@ impl Supervisor {
                 let (failure, reason) = failure_of_call(&error, "a poll", ReasonCode::PollFailed);
                 self.step(lifecycle::Input::PollFailed(failure, reason));
             }
+            Came::Synchronized(_) if stopping => {}
+            Came::Synchronized(outcome) => self.synchronized(outcome),
             Came::Told(Told::Reading) => self.succeeded(),
             Came::Told(Told::Health(health)) => self.step(lifecycle::Input::HealthTold(health)),
             Came::Told(Told::Progress(progress)) => {

@@ -12,6 +12,7 @@ mod rig;
 mod script;
 mod settings;
 mod switch;
+mod synchronize;
 
 pub(super) use deactivation::lamp;
 pub(super) use rig::{Rig, plugin};

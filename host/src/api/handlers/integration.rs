@@ -6,7 +6,7 @@ use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::Answer;
 use crate::api::extract::{Given, Named};
-use crate::api::types::{AttributesPatch, Integration, Problem};
+use crate::api::types::{AttributesPatch, Integration, Problem, SyncAnswer};
 use crate::app::App;
 
 /// Every integration.
@@ -38,6 +38,17 @@ pub(crate) async fn integration_pause(State(app): State<App>, Named(id): Named<I
     responses((status = 200, body = Integration), (status = "default", description = "Refused", body = Problem)))]
 pub(crate) async fn integration_resume(State(app): State<App>, Named(id): Named<IntegrationId>) -> Answer<Integration> {
     Ok(Json(app.integration_resume(&id).await?))
+}
+
+/// Reads the upstream's entities again; answers when they are applied.
+#[utoipa::path(post, path = "/v1/integrations/{id}/synchronize", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")),
+    responses((status = 200, body = SyncAnswer), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_synchronize(
+    State(app): State<App>,
+    Named(id): Named<IntegrationId>,
+) -> Answer<SyncAnswer> {
+    Ok(Json(app.integration_synchronize(&id).await?))
 }
 
 /// Changes settings; those not named stay as they are.

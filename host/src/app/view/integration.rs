@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use gatehouse_plugin_api::attribute::{AttributeSpec, PlainValue};
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
-use gatehouse_plugin_api::message::{Health, Progress};
+use gatehouse_plugin_api::message::{Health, Progress, SyncOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -140,5 +140,25 @@ impl From<ManagePage> for ManageAnswer {
             }
             ManagePage::Message { error, text } => Self::Message { error, text },
         }
+    }
+}
+
+/// What reading the upstream's entities again changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SyncAnswer {
+    /// New entities.
+    pub created: u32,
+    /// Known entities that changed.
+    pub updated: u32,
+    /// Entities that came back.
+    pub reconnected: u32,
+    /// Entities that the upstream no longer has.
+    pub detached: u32,
+}
+
+impl From<SyncOutcome> for SyncAnswer {
+    fn from(outcome: SyncOutcome) -> Self {
+        let SyncOutcome { created, updated, reconnected, detached } = outcome;
+        Self { created, updated, reconnected, detached }
     }
 }

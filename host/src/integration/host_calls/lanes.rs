@@ -129,6 +129,9 @@ async fn house_call(parts: &Arc<Parts>, op: &Op, request: &[u8], reply: HostRepl
                 Some(arriving) => house.synchronize(id, arriving.entities).await,
                 None => Err(out_of_order("sync_end")),
             };
+            if let Ok(outcome) = &done {
+                *parts.synced.lock() = Some(*outcome);
+            }
             reply.complete(&done);
         }
         _ => {

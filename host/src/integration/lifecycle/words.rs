@@ -83,6 +83,8 @@ pub(in crate::integration) enum Input {
     PollOk,
     /// A poll failed.
     PollFailed(Failure, Reason),
+    /// A snapshot of the upstream's entities was applied, or why not.
+    Synchronized(Result<(), Reason>),
     /// It told how it is.
     HealthTold(Health),
     /// Its gateway ended by itself.

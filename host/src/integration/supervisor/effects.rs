@@ -43,6 +43,7 @@ impl Supervisor {
         self.waiting.append(&mut self.applying);
         self.cancel = CancellationToken::new();
         self.progress = None;
+        self.synchronizing = 0;
         // A start is only asked for with a plugin; without one there is nothing to do but to wait for it.
         let Some(plugin) = self.plugin.clone() else { return };
         let hosting = self.base.hosting(&self.row.id);
@@ -83,7 +84,7 @@ impl Supervisor {
     }
 
     /// Runs something beside this task; its outcome comes back under today's epoch.
-    fn beside(&self, work: impl Future<Output = Came> + Send + 'static) {
+    pub(super) fn beside(&self, work: impl Future<Output = Came> + Send + 'static) {
         let (epoch, inputs) = (self.epoch, self.inputs.clone());
         let work = async move {
             let came = work.await;
@@ -97,6 +98,7 @@ impl Supervisor {
         let gateway = Arc::clone(&running.gateway);
         self.beside(async move { Came::Ended(gateway.ended().await) });
         self.succeeded();
+        self.synchronize(None);
         self.step(lifecycle::Input::Started);
         if let Some(interval_ms) = running.plugin.manifest().poll_interval_ms.filter(|ms| *ms > 0) {
             let (epoch, inputs) = (self.epoch, self.inputs.clone());
@@ -120,6 +122,7 @@ impl Supervisor {
         if let Some(poll) = self.poll.take() {
             poll.abort();
         }
+        self.progress = None;
         self.shared.running.write().take()
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::CallError;
-use gatehouse_plugin_api::message::SettingsOutcome;
+use gatehouse_plugin_api::message::{SettingsOutcome, SyncOutcome};
 use tokio::sync::oneshot;
 
 use super::bring_up::BroughtUp;
+use super::synchronize::SyncReply;
 use crate::gateway::Exit;
 use crate::integration::OperationError;
 use crate::integration::ground::PluginNow;
@@ -43,6 +44,8 @@ pub(in crate::integration) enum Input {
     Delete(oneshot::Sender<Result<(), OperationError>>),
     /// The daemon ends: the last input.
     Close(oneshot::Sender<()>),
+    /// A person wants a snapshot of the upstream's entities.
+    Synchronize(SyncReply),
     /// Its type's plugin changed.
     Plugin(PluginNow),
     /// The generation with this content was tried out.
@@ -60,6 +63,8 @@ pub(in crate::integration) enum Came {
     Ended(Exit),
     /// One poll.
     Polled(Result<(), CallError>),
+    /// One snapshot of the upstream's entities.
+    Synchronized(Result<SyncOutcome, CallError>),
     /// The end of taking down; the reason when it was killed.
     TakenDown(Option<Reason>),
     /// What the gateway told by itself.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use gatehouse_plugin_api::attribute::FieldErrors;
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::flow::FlowReply;
-use gatehouse_plugin_api::message::{Connection, ConnectionResult, Diagnostics, SettingsOutcome};
+use gatehouse_plugin_api::message::{Connection, ConnectionResult, Diagnostics, SettingsOutcome, SyncOutcome};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use parking_lot::Mutex;
@@ -26,6 +26,8 @@ use crate::reason::{Reason, ReasonCode};
 /// What a scripted gateway does with a call.
 pub(in crate::integration) enum Act {
     Reply(Vec<u8>),
+    /// Answers `()` once the host has answered this operation.
+    After(Op),
     Fail(CallError),
     /// Its process dies.
     Die,
@@ -167,6 +169,7 @@ impl Gateway for ScriptedGateway {
         let handler = self.script.handlers.get(&op.number).cloned();
         match handler.map_or_else(|| usual(op.number), |handler| handler(&request, self)) {
             Act::Reply(bytes) => Ok(bytes),
+            Act::After(op) => self.ask::<_, SyncOutcome>(op, &()).await.map(|_| wire::encode(&())),
             Act::Fail(error) => Err(error),
             Act::Die => {
                 self.die(ReasonCode::WorkerKilled);
