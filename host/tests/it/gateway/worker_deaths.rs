@@ -122,6 +122,8 @@ async fn a_worker_that_does_not_end_in_time_is_killed() {
     // It says that it blocks, and then does.
     probe.host.until(|asked| asked.iter().any(|(op, _)| *op == ops::PROGRESS.number)).await;
     assert_eq!(probe.host.requests::<Progress>(&ops::PROGRESS)[0].message, "blocking");
+    // Whether it blocks by now or is about to: stopped, it does not end by itself.
+    signal(probe.pid(), Signal::STOP);
     let exit = soon(probe.gateway.close(Duration::from_millis(50))).await;
     assert_eq!(exit.reason.code, ReasonCode::KilledAtStop, "{}", exit.reason);
     assert_eq!(soon(blocked).await.unwrap().unwrap_err().code, ErrorCode::Gone);
