@@ -1,7 +1,7 @@
 //! Who may put code into the house: the owner and the mode of a plugin file and of the folder it lies in.
 //!
-//! A file that somebody else than the daemon's user or root can write is that person's code in the daemon's hands,
-//! so it is refused before a byte of it is read. The sticky bit of a folder changes nothing: it keeps others from
+//! A file that belongs to somebody else than the daemon's user or root, or that anybody may write, is somebody's code
+//! in the daemon's hands, so it is refused before a byte of it is read. The sticky bit of a folder changes nothing: it keeps others from
 //! deleting a file, not from adding one.
 
 use std::fs::Metadata;
