@@ -3,5 +3,8 @@
 mod files;
 mod hosting;
 mod input;
+mod killed;
 mod living;
 mod replacing;
+mod streams;
+mod unprivileged;

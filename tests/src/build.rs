@@ -34,6 +34,8 @@ pub fn built() -> &'static PathBuf {
                     "system-monitor",
                     "-p",
                     "virtual-house",
+                    "-p",
+                    "probe-plugin",
                 ])
                 .current_dir(checkout())
                 .status()

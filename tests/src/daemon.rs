@@ -1,7 +1,9 @@
 //! A real daemon in a temporary home, ended with the test; its log is shown when the test fails.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +12,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::build;
+use crate::disk::SmallDisk;
+use crate::events::Events;
 use crate::http::{self, Answer};
+use crate::terminal::Terminal;
+use crate::user::User;
 use crate::wait::wait_for;
 
 /// Intervals short enough that no test waits for a real one.
@@ -69,8 +75,10 @@ impl Ran {
 /// A home and, while it runs, its daemon.
 #[derive(Debug)]
 pub struct Daemon {
-    home: TempDir,
+    folder: TempDir,
     child: Option<Child>,
+    user: Option<User>,
+    disk: Option<SmallDisk>,
 }
 
 impl Daemon {
@@ -92,10 +100,32 @@ impl Daemon {
     /// When it cannot be made.
     pub fn prepare(config: &str) -> Self {
         build::built();
-        let home = TempDir::with_prefix("gatehouse-").expect("a temporary home");
-        fs::create_dir_all(home.path().join("plugins")).expect("a plugins folder");
-        fs::write(home.path().join("gatehouse.toml"), config).expect("a config file");
-        Self { home, child: None }
+        let folder = TempDir::with_prefix("gatehouse-").expect("a temporary home");
+        fs::create_dir_all(folder.path().join("plugins")).expect("a plugins folder");
+        fs::write(folder.path().join("gatehouse.toml"), config).expect("a config file");
+        Self { folder, child: None, user: None, disk: None }
+    }
+
+    /// A home that is not served yet, where everything belongs to another user, who runs every command.
+    ///
+    /// # Panics
+    /// When this process is not root, or the home cannot be given away.
+    pub fn prepare_as(config: &str, uid: u32) -> Self {
+        let mut daemon = Self::prepare(config);
+        let user = User::new(uid);
+        user.own(daemon.folder.path());
+        user.own(&daemon.plugins());
+        user.own(&daemon.home().join("gatehouse.toml"));
+        daemon.user = Some(user);
+        daemon
+    }
+
+    /// A home that is not served yet, on a disk of its own of a few megabytes.
+    pub fn prepare_on(config: &str, mut disk: SmallDisk) -> Self {
+        let mut daemon = Self::prepare(config);
+        disk.place(daemon.folder.path());
+        daemon.disk = Some(disk);
+        daemon
     }
 
     /// Starts the daemon and waits until it answers.
@@ -104,13 +134,19 @@ impl Daemon {
     /// When it does not start.
     pub fn serve(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        let child = self
-            .command(&["serve"])
+        let mut command = match &self.disk {
+            Some(disk) => disk.serve(),
+            None => self.command(&["serve"]),
+        };
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("one more handle"))
             .stderr(log)
             .spawn()
             .expect("the daemon starts");
+        if let Some(disk) = &mut self.disk {
+            disk.seen_by(Pid::from_child(&child));
+        }
         self.child = Some(child);
         wait_for("the daemon to answer", || {
             if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
@@ -124,14 +160,21 @@ impl Daemon {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(build::binary());
+        let mut command = match &self.user {
+            None => Command::new(build::binary()),
+            Some(user) => {
+                let mut command = Command::new(user.binary());
+                command.uid(user.uid()).gid(user.uid()).current_dir("/");
+                command
+            }
+        };
         command.arg("--home").arg(self.home()).args(args).env("NO_COLOR", "1").env_remove("GATEHOUSE_HOME");
         command
     }
 
     /// The home.
     pub fn home(&self) -> &Path {
-        self.home.path()
+        self.disk.as_ref().map_or(self.folder.path(), SmallDisk::home)
     }
 
     /// The plugins folder.
@@ -145,7 +188,7 @@ impl Daemon {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.home().join("daemon.log")
+        self.folder.path().join("daemon.log")
     }
 
     /// What the daemon printed so far.
@@ -190,21 +233,36 @@ impl Daemon {
     /// # Panics
     /// When the binary cannot be run.
     pub fn cli_with_input(&self, args: &[&str], input: &str) -> Ran {
-        let mut child = self
-            .command(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        // A command that reads no input may close it first.
-        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-        let output = child.wait_with_output().expect("the command ends");
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        run(self.command(args), input)
+    }
+
+    /// Runs a client command against this home as a user that the home does not belong to.
+    ///
+    /// # Panics
+    /// When this process is not root, or the binary cannot be run.
+    pub fn cli_as(&self, user: &User, args: &[&str]) -> Ran {
+        let mut command = Command::new(user.binary());
+        command.uid(user.uid()).gid(user.uid()).current_dir("/");
+        command.arg("--home").arg(self.home()).args(args).env("NO_COLOR", "1").env_remove("GATEHOUSE_HOME");
+        run(command, "")
+    }
+
+    /// A client command on a terminal of its own.
+    ///
+    /// # Panics
+    /// When there is no terminal to be had.
+    pub fn terminal(&self, args: &[&str]) -> Terminal {
+        let mut whole: Vec<OsString> = vec!["--home".into(), self.home().into()];
+        whole.extend(args.iter().map(OsString::from));
+        Terminal::start(&build::binary(), &whole)
+    }
+
+    /// What the daemon tells as it happens; `resume` is a token of an earlier stream.
+    ///
+    /// # Panics
+    /// When the socket cannot be reached.
+    pub fn events(&self, path: &str, resume: Option<&str>) -> Events {
+        Events::open(&self.socket(), path, resume)
     }
 
     /// A long-running client command with its output piped; the caller ends it.
@@ -244,7 +302,10 @@ impl Daemon {
     pub fn drop_plugin(&self, name: &str) {
         let file = build::plugin_file(name);
         let file_name = file.file_name().expect("a file").to_owned();
-        fs::copy(&file, self.plugins().join(&file_name)).expect("copied");
+        match &self.user {
+            None => drop(fs::copy(&file, self.plugins().join(&file_name)).expect("copied")),
+            Some(user) => user.put(&file, &self.plugins()),
+        }
         self.wait_decision(&file_name.to_string_lossy(), "accepted");
     }
 
@@ -262,6 +323,23 @@ impl Daemon {
             let view = self.get(&format!("/v1/integrations/{id}")).map_err(|e| e.to_string())?.json();
             if view["actual"]["state"] == state { Ok(view) } else { Err(view.to_string()) }
         })
+    }
+}
+
+fn run(mut command: Command, input: &str) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    // A command that reads no input may close it first.
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("the command ends");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

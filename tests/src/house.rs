@@ -1,4 +1,4 @@
-//! The bundled virtual house, activated the quick way.
+//! The bundled virtual house and the probe, activated the quick way.
 
 use crate::daemon::{Daemon, Ran};
 
@@ -18,6 +18,24 @@ impl Daemon {
         args.extend(["--set", "pace=100ms"]);
         args.extend(more);
         self.cli(&args)
+    }
+
+    /// Drops the probe and activates it.
+    pub fn with_probe(&self) {
+        self.drop_plugin("probe_plugin");
+        self.cli(&["integration", "activate", "probe", "--yes"]).ok();
+        self.wait_state("probe", "running");
+    }
+
+    /// Has a probe do something; what it said.
+    ///
+    /// # Panics
+    /// When it failed.
+    #[track_caller]
+    pub fn ask_probe(&self, id: &str, what: &[&str]) -> String {
+        let mut args = vec!["integration", "manage", id];
+        args.extend(what);
+        self.cli(&args).ok().to_owned()
     }
 
     /// The text of a state's value.

@@ -2,6 +2,10 @@
 
 pub mod build;
 pub mod daemon;
+pub mod disk;
+pub mod events;
 pub mod house;
 pub mod http;
+pub mod terminal;
+pub mod user;
 pub mod wait;
