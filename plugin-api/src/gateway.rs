@@ -16,7 +16,8 @@ use crate::settings::Settings;
 /// One value serves one integration. Every method runs on the gateway's own thread, which has a current-thread
 /// tokio runtime of its own; calls overlap at their `await` points, so the methods take `&self` and state lives in
 /// `Cell` and `RefCell` (never held across an `await`). Nothing here need be `Send`. A method must not block the
-/// thread for long: the host's heartbeat would be missed; use `tokio::task::spawn_blocking`.
+/// thread for long: the host's heartbeat would be missed; use `tokio::task::spawn_blocking`. What has not come to its
+/// end by its deadline is dropped at its `await`; tasks that it spawned go on.
 #[expect(async_fn_in_trait, reason = "the futures stay on the gateway's thread: no Send bound is wanted")]
 pub trait IntegrationGateway: Sized + 'static {
     /// The settings struct; `()` when there is nothing to set.

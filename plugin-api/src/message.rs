@@ -218,6 +218,45 @@ pub struct Remove {
     pub entities: Vec<EntityName>,
 }
 
+/// The request of [`crate::ops::SYNCHRONIZE`], and what [`crate::ops::SYNC_BEGIN`] and [`crate::ops::SYNC_END`] say
+/// back: which call a snapshot belongs to.
+///
+/// A host numbers its calls of `synchronize` and never uses a number of one gateway twice. The SDK puts the number of
+/// the call that it is answering into the begin, into every chunk ([`SyncChunk`]) and into the end, so a host can
+/// refuse what belongs to a call that it no longer waits for. An absent number is one that the other side does not
+/// know of: a host that numbers nothing gets none back, and a plugin that knows no numbers sends none; such a snapshot
+/// is told apart by its order alone. `nil`, what version 1.0 wrote in this place, reads as absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Option<SyncCallFields>")]
+pub struct SyncCall {
+    /// The number of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
+}
+
+/// [`SyncCall`] when it is there.
+#[derive(Deserialize)]
+struct SyncCallFields {
+    #[serde(default)]
+    serial: Option<u64>,
+}
+
+impl From<Option<SyncCallFields>> for SyncCall {
+    fn from(fields: Option<SyncCallFields>) -> Self {
+        Self { serial: fields.and_then(|fields| fields.serial) }
+    }
+}
+
+/// A part of a complete snapshot.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SyncChunk {
+    /// The entities.
+    pub entities: Vec<EntityDeclaration>,
+    /// The number of the call of `synchronize` that it belongs to; see [`SyncCall`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
+}
+
 /// What a complete snapshot changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SyncOutcome {

@@ -25,7 +25,7 @@ pub struct Op {
     pub name: &'static str,
     /// The minor version of the vocabulary that introduced it.
     pub since_minor: u32,
-    /// How long the asking side waits.
+    /// How long the asking side waits. What a gateway has not done by then is dropped where it stands.
     pub deadline: Duration,
 }
 
@@ -72,7 +72,8 @@ ops! {
     POLL = 10, "poll", since 0, 60 * SECOND;
     /// [`crate::message::Control`] → [`crate::message::ControlOutcome`].
     CONTROL = 11, "control", since 0, 10 * SECOND;
-    /// `()` → `()`; the entities go by [`SYNC_BEGIN`], [`SYNC_CHUNK`], [`SYNC_END`] before the reply.
+    /// [`crate::message::SyncCall`] → `()`; the entities go by [`SYNC_BEGIN`], [`SYNC_CHUNK`], [`SYNC_END`] before
+    /// the reply.
     SYNCHRONIZE = 12, "synchronize", since 0, 300 * SECOND;
     /// [`crate::message::Attributes`] → [`crate::message::SettingsOutcome`].
     SETTINGS_CHANGED = 13, "settings_changed", since 0, 10 * SECOND;
@@ -119,11 +120,11 @@ ops! {
     SECRET_SET = 1014, "secret_set", since 0, 10 * SECOND;
     /// [`crate::message::Key`] → `()`.
     SECRET_DELETE = 1015, "secret_delete", since 0, 10 * SECOND;
-    /// `()` → `()`: the start of a complete snapshot.
+    /// [`crate::message::SyncCall`] → `()`: the start of a complete snapshot.
     SYNC_BEGIN = 1016, "sync_begin", since 0, 10 * SECOND;
-    /// [`crate::message::Declare`] of at most 1 MiB → `()`.
+    /// [`crate::message::SyncChunk`] of at most 1 MiB → `()`.
     SYNC_CHUNK = 1017, "sync_chunk", since 0, 10 * SECOND;
-    /// `()` → [`crate::message::SyncOutcome`], once applied.
+    /// [`crate::message::SyncCall`] → [`crate::message::SyncOutcome`], once applied.
     SYNC_END = 1018, "sync_end", since 0, 30 * SECOND;
 }
 

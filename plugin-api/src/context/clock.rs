@@ -1,9 +1,12 @@
 //! The time as a gateway sees it: the machine's, or one that a test moves by hand.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
+
+/// Where the real clock's [`Clock::elapsed`] begins.
+static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The gateway's clock: real in a host, virtual in [`crate::testing`].
 #[derive(Debug, Clone)]
@@ -56,6 +59,14 @@ impl Clock {
             // A machine whose clock stands before 1970 has none that is set.
             Source::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis),
             Source::Virtual(time) => time.now_ms(),
+        }
+    }
+
+    /// How much time has gone by since a moment that is always the same; never runs backwards as the time of day may.
+    pub(crate) fn elapsed(&self) -> Duration {
+        match &self.0 {
+            Source::System => BEGIN.elapsed(),
+            Source::Virtual(time) => Duration::from_millis(time.now_ms().unsigned_abs()),
         }
     }
 

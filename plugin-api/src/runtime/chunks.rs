@@ -2,20 +2,20 @@
 
 use crate::context::Host;
 use crate::error::{CallError, ErrorCode};
-use crate::message::{Declare, EntityDeclaration, SyncOutcome};
+use crate::message::{EntityDeclaration, SyncCall, SyncChunk, SyncOutcome};
 use crate::{ops, wire};
 
 /// The most that the entities of one chunk take, encoded: 1 MiB with what a chunk needs beside them.
 pub(crate) const CHUNK_MAX_BYTES: usize = 1024 * 1024 - 64;
 
-/// Sends `entities` as one snapshot and returns once the host has applied it.
-pub(super) async fn send(host: &Host, entities: Vec<EntityDeclaration>) -> Result<(), CallError> {
+/// Sends `entities` as the snapshot that `of` asked for and returns once the host has applied it.
+pub(super) async fn send(host: &Host, of: SyncCall, entities: Vec<EntityDeclaration>) -> Result<(), CallError> {
     let chunks = split(entities, CHUNK_MAX_BYTES)?;
-    host.call::<_, ()>(&ops::SYNC_BEGIN, &()).await?;
+    host.call::<_, ()>(&ops::SYNC_BEGIN, &of).await?;
     for entities in chunks {
-        host.call::<_, ()>(&ops::SYNC_CHUNK, &Declare { entities }).await?;
+        host.call::<_, ()>(&ops::SYNC_CHUNK, &SyncChunk { entities, serial: of.serial }).await?;
     }
-    let outcome: SyncOutcome = host.call(&ops::SYNC_END, &()).await?;
+    let outcome: SyncOutcome = host.call(&ops::SYNC_END, &of).await?;
     tracing::debug!(
         created = outcome.created,
         updated = outcome.updated,

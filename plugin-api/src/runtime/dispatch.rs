@@ -17,7 +17,7 @@ use crate::gateway::{IntegrationGateway, parse_settings};
 use crate::log::LogForwarder;
 use crate::manage::{ManageRequest, PaneReply, PaneRequest};
 use crate::message::{
-    Attributes, Blob, Connection, ConnectionResult, Control, Diagnostics, EntityRef, LogFilter, Stream,
+    Attributes, Blob, Connection, ConnectionResult, Control, Diagnostics, EntityRef, LogFilter, Stream, SyncCall,
 };
 use crate::{ops, wire};
 
@@ -110,8 +110,9 @@ async fn answer<G: IntegrationGateway>(gateway: &G, context: &Context, op: u32, 
         POLL => ok(gateway.poll().await?),
         CONTROL => ok(gateway.control(read::<Control>(op, request)?).await?),
         SYNCHRONIZE => {
+            let call = read::<SyncCall>(op, request)?;
             let entities = gateway.synchronize().await?;
-            chunks::send(context.host(), entities).await?;
+            chunks::send(context.host(), call, entities).await?;
             ok(())
         }
         SETTINGS_CHANGED => {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod calls;
+mod deadlines;
 mod ends;
 mod logs;
 mod panics;

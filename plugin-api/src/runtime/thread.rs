@@ -21,6 +21,7 @@ use crate::error::{CallError, ErrorCode};
 use crate::gateway::IntegrationGateway;
 use crate::log::LogForwarder;
 use crate::message::Instance;
+use crate::ops::Op;
 use crate::{ops, wire};
 
 /// How long dropping a gateway waits for its thread.
@@ -37,6 +38,8 @@ struct Call {
     op: u32,
     request: Vec<u8>,
     reply: Reply,
+    /// When it came, by [`Clock::elapsed`].
+    came: Duration,
 }
 
 /// A reply that says why when it is dropped without an answer.
@@ -66,6 +69,7 @@ impl Drop for Reply {
 /// The answering side of one gateway. Dropping it ends the gateway.
 pub(crate) struct GatewayThread {
     calls: Option<mpsc::UnboundedSender<Call>>,
+    clock: Clock,
     ending: Arc<AtomicBool>,
     /// Disconnects when the thread has nothing left to do.
     ended: Mutex<blocking::Receiver<()>>,
@@ -87,6 +91,7 @@ impl GatewayThread {
         let (end, ended) = blocking::channel();
         let ending = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ending);
+        let timing = clock.clone();
         let thread = std::thread::Builder::new()
             .name(thread_name(instance.integration_id.as_str()))
             .spawn(move || {
@@ -103,7 +108,8 @@ impl GatewayThread {
                 drop(end);
             })
             .map_err(|error| failed("the gateway's thread", &error))?;
-        let gateway = Self { calls: Some(calls), ending, ended: Mutex::new(ended), thread: Some(thread) };
+        let gateway =
+            Self { calls: Some(calls), clock: timing, ending, ended: Mutex::new(ended), thread: Some(thread) };
         match was_made.recv() {
             Ok(Ok(())) => Ok(gateway),
             Ok(Err(error)) => Err(error),
@@ -114,7 +120,7 @@ impl GatewayThread {
 
 impl CallSide for GatewayThread {
     fn call(&self, op: u32, request: Vec<u8>, reply: ReplyHandle) {
-        let call = Call { op, request, reply: Reply(Some(reply)) };
+        let call = Call { op, request, reply: Reply(Some(reply)), came: self.clock.elapsed() };
         if let Some(calls) = &self.calls {
             // A thread that is gone leaves the call to be dropped here, which answers `cancelled`.
             let _ = calls.send(call);
@@ -220,7 +226,20 @@ fn bytes(done: Result<Vec<u8>, CallError>) -> Vec<u8> {
     done.unwrap_or_else(|panic| wire::encode_reply::<()>(&Err(panic)))
 }
 
-/// Performs one call: at once if it can be, else as a task.
+/// When a call must be done, or `None` for one that only the next of its kind ends.
+///
+/// The host waits for a `poll` as long as its interval, which is the manifest's and unknown here.
+fn deadline(op: u32) -> Option<&'static Op> {
+    ops::by_number(op).filter(|op| op.number != ops::POLL.number)
+}
+
+fn too_late(op: &Op) -> CallError {
+    let message = format!("{} was not done within {:?} and was given up", op.name, op.deadline);
+    CallError::new(ErrorCode::Deadline, message)
+}
+
+/// Performs one call: at once if it can be, else as a task that ends at the operation's deadline, when nobody waits
+/// for it any more: what it would still do, it would do to a host that believes it undone.
 async fn serve<G: IntegrationGateway>(
     gateway: &Rc<G>,
     context: &Context,
@@ -228,13 +247,19 @@ async fn serve<G: IntegrationGateway>(
     polling: &mut Option<AbortHandle>,
     call: Call,
 ) {
-    let Call { op, request, reply } = call;
+    let Call { op, request, reply, came } = call;
     match panics::catch(|| dispatch::immediate::<G>(log, op, &request)) {
         Ok(None) => {}
         Ok(Some(answer)) => return reply.complete(answer),
         Err(panic) => return reply.complete(bytes(Err(panic))),
     }
-    // The host waits for a cycle as long as its interval. When it asks for the next, nobody waits for the one before.
+    let waited = context.clock().elapsed().saturating_sub(came);
+    let deadline = deadline(op).map(|op| (op, op.deadline.saturating_sub(waited)));
+    if let Some((op, Duration::ZERO)) = deadline {
+        // The thread was blocked for so long.
+        return reply.complete(bytes(Err(too_late(op))));
+    }
+    // When the host asks for the next cycle, nobody waits for the one before.
     if op == ops::POLL.number
         && let Some(late) = polling.take()
     {
@@ -242,14 +267,25 @@ async fn serve<G: IntegrationGateway>(
     }
     let mut work = Caught::new(dispatch::perform(Rc::clone(gateway), context.clone(), op, request));
     let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
-    match first {
-        Poll::Ready(done) => reply.complete(bytes(done)),
-        // Its first poll as a task leaves the task's own waker behind, so nothing is lost in between.
-        Poll::Pending => {
-            let task = tokio::task::spawn_local(async move { reply.complete(bytes(work.await)) });
-            if op == ops::POLL.number {
-                *polling = Some(task.abort_handle());
-            }
-        }
+    if let Poll::Ready(done) = first {
+        return reply.complete(bytes(done));
+    }
+    let clock = context.clock().clone();
+    // Its first poll as a task leaves the task's own waker behind, so nothing is lost in between.
+    let task = tokio::task::spawn_local(async move {
+        let done = match deadline {
+            None => (&mut work).await,
+            Some((op, left)) => tokio::select! {
+                biased;
+                done = &mut work => done,
+                () = clock.sleep(left) => Err(too_late(op)),
+            },
+        };
+        // Before the answer: who has it can rely on nothing being done any more.
+        drop(work);
+        reply.complete(bytes(done));
+    });
+    if op == ops::POLL.number {
+        *polling = Some(task.abort_handle());
     }
 }

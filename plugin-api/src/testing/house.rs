@@ -264,6 +264,12 @@ impl House {
         self.settle();
     }
 
+    /// Moves the clock while the gateway's thread is blocked.
+    #[cfg(test)]
+    pub(crate) fn advance_blocked(&self, by: Duration) {
+        self.desk.time.advance(by);
+    }
+
     /// Lets the gateway's tasks run until they tell the host nothing new.
     fn settle(&self) {
         if self.gateway.is_none() {

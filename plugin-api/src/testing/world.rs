@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::error::{CallError, ErrorCode};
 use crate::message::{
     Declare, Emit, EmitOutcome, EntityDeclaration, Health, Key, KeyBlob, Keys, Log, LogRecord, MaybeBlob, Progress,
-    Reading, Remove, SyncOutcome,
+    Reading, Remove, SyncCall, SyncChunk, SyncOutcome,
 };
 use crate::{ops, wire};
 
@@ -31,7 +31,10 @@ pub(super) struct World {
     pub(super) progress: Vec<Progress>,
     pub(super) kv: BTreeMap<String, Vec<u8>>,
     pub(super) secrets: BTreeMap<String, Vec<u8>>,
-    pub(super) snapshot: Option<Vec<EntityDeclaration>>,
+    /// The snapshot on its way, and the call that it belongs to.
+    pub(super) snapshot: Option<(SyncCall, Vec<EntityDeclaration>)>,
+    /// How often a snapshot was asked for: the number of the last call.
+    pub(super) sync_serial: u64,
     pub(super) snapshots: Vec<SyncOutcome>,
     /// The calls so far, by operation.
     pub(super) calls: Vec<u32>,
@@ -142,16 +145,20 @@ impl World {
     }
 
     fn synchronize(&mut self, op: u32, request: &[u8]) -> Result<Vec<u8>, CallError> {
-        let not_begun = || CallError::new(ErrorCode::InvalidRequest, "no snapshot was begun");
         if op == ops::SYNC_BEGIN.number {
-            self.snapshot = Some(Vec::new());
+            let call = wire::decode::<SyncCall>(request)?;
+            self.awaited(call)?;
+            self.snapshot = Some((call, Vec::new()));
             ok(())
         } else if op == ops::SYNC_CHUNK.number {
-            let entities = wire::decode::<Declare>(request)?.entities;
-            self.snapshot.as_mut().ok_or_else(not_begun)?.extend(entities);
+            let chunk = wire::decode::<SyncChunk>(request)?;
+            let call = SyncCall { serial: chunk.serial };
+            let mut entities = self.take_snapshot(call)?;
+            entities.extend(chunk.entities);
+            self.snapshot = Some((call, entities));
             ok(())
         } else if op == ops::SYNC_END.number {
-            let entities = self.snapshot.take().ok_or_else(not_begun)?;
+            let entities = self.take_snapshot(wire::decode(request)?)?;
             names_apart(&entities)?;
             let outcome = self.apply(entities);
             self.snapshots.push(outcome);
@@ -159,6 +166,21 @@ impl World {
         } else {
             Err(CallError::new(ErrorCode::Unsupported, format!("this host knows no operation {op}")))
         }
+    }
+
+    /// Whether the last call of `synchronize` is the one meant.
+    fn awaited(&self, call: SyncCall) -> Result<(), CallError> {
+        if call.serial == Some(self.sync_serial) {
+            return Ok(());
+        }
+        let message = format!("this snapshot is of call {:?}, and {} is waited for", call.serial, self.sync_serial);
+        Err(CallError::new(ErrorCode::Refused, message))
+    }
+
+    fn take_snapshot(&mut self, of: SyncCall) -> Result<Vec<EntityDeclaration>, CallError> {
+        self.awaited(of)?;
+        let begun = self.snapshot.take().filter(|(call, _)| *call == of).map(|(_, entities)| entities);
+        begun.ok_or_else(|| CallError::new(ErrorCode::InvalidRequest, "no snapshot was begun"))
     }
 
     fn apply(&mut self, entities: Vec<EntityDeclaration>) -> SyncOutcome {

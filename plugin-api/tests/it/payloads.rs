@@ -215,6 +215,8 @@ fn messages_of_shipped_plugins_and_hosts_are_read_for_ever() {
     frozen.check("emit_outcome", Struct, &EmitOutcome { refused: 2, first_reason: "not declared".into() });
     frozen.check("declare", Struct, &Declare { entities: declarations() });
     frozen.check("remove", Struct, &Remove { entities: vec![entity()] });
+    frozen.check("sync_call", Struct, &SyncCall { serial: Some(7) });
+    frozen.check("sync_chunk", Struct, &SyncChunk { entities: declarations(), serial: Some(7) });
     frozen.check("sync_outcome", Struct, &SyncOutcome { created: 1, updated: 2, reconnected: 3, detached: 4 });
     let record = LogRecord {
         level: LogLevel::Warn,
@@ -267,6 +269,16 @@ fn messages_of_shipped_plugins_and_hosts_are_read_for_ever() {
     frozen.check("pane_request", Struct, &PaneRequest { name: "panes/a.html".into() });
     frozen.check("pane_reply", Struct, &PaneReply { source: Some("<p>".into()) });
     frozen.end();
+}
+
+#[test]
+fn a_snapshot_without_a_number_is_read_and_written_as_version_1_0_did() {
+    for bytes in [wire::encode(&()), wire::encode(&SyncCall::default())] {
+        assert_eq!(wire::decode::<SyncCall>(&bytes), Ok(SyncCall { serial: None }));
+    }
+    let (declare, chunk) = (Declare { entities: declarations() }, SyncChunk { entities: declarations(), serial: None });
+    assert_eq!(wire::encode(&chunk), wire::encode(&declare));
+    assert_eq!(wire::decode(&wire::encode(&declare)), Ok(chunk));
 }
 
 #[test]

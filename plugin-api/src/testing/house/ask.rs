@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::House;
+use super::{House, Waiting};
 use crate::attribute::{AttributeValues, FieldErrors};
 use crate::error::{CallError, ErrorCode};
 use crate::ids::{EntityName, StateName};
 use crate::manage::{ManageReply, ManageRequest, Method, PaneReply, PaneRequest};
 use crate::message::{
-    Attributes, ConnectionResult, Control, ControlOutcome, Diagnostics, LogFilter, Reading, SyncOutcome,
+    Attributes, ConnectionResult, Control, ControlOutcome, Diagnostics, LogFilter, Reading, SyncCall, SyncOutcome,
 };
 use crate::ops;
 use crate::testing::FlowDriver;
@@ -145,11 +145,24 @@ impl House {
     /// The gateway's; `unsupported` when it declares its entities by itself.
     pub fn synchronize(&self) -> Result<SyncOutcome, CallError> {
         let before = self.desk.world().snapshots.len();
-        self.call::<()>(&ops::SYNCHRONIZE, &())?;
+        self.post_synchronize().wait()?;
         let world = self.desk.world();
         world.snapshots.get(before).copied().ok_or_else(|| {
             CallError::new(ErrorCode::NoReply, "the gateway answered synchronize and sent no complete snapshot")
         })
+    }
+
+    /// Asks for a complete snapshot and returns at once.
+    ///
+    /// # Panics
+    /// When the gateway was closed.
+    pub fn post_synchronize(&self) -> Waiting<()> {
+        let serial = {
+            let mut world = self.desk.world();
+            world.sync_serial += 1;
+            world.sync_serial
+        };
+        self.post(&ops::SYNCHRONIZE, &SyncCall { serial: Some(serial) })
     }
 
     /// What helps to find a fault.
