@@ -107,15 +107,15 @@ impl Context {
         &self.shared.clock
     }
 
-    /// Queues one reading. Resolves at once while there is room; with 4096 readings waiting, when there is again:
-    /// that is the back-pressure.
+    /// Queues one reading. Resolves at once while there is room; with 4096 readings or 8 MiB of texts and names
+    /// waiting, when there is again: that is the back-pressure.
     ///
     /// The first reading goes to the host at once; those that come while it is on its way go together. Queued is not
     /// kept: see [`Context::flush`]. The host refuses a reading of a state that was not declared or cannot have the
     /// value; that is logged once for each reason, with a count.
     ///
     /// # Errors
-    /// `cancelled` once the gateway has ended.
+    /// `refused` for a text of more than 64 KiB; `cancelled` once the gateway has ended.
     pub async fn emit(&self, reading: Reading) -> Result<()> {
         Ok(self.shared.readings.push(reading).await?)
     }
@@ -142,11 +142,12 @@ impl Context {
     }
 
     /// Sends these readings, after all that were queued before, and resolves when they are committed: they survive
-    /// the death of every process.
+    /// the death of every process. Any number of them: they go in parts of at most 5000 readings and half a MiB, a few
+    /// of which are on their way at once.
     ///
     /// # Errors
-    /// `refused` when the host refused any of them, with how many and why; the others are committed. A failure of the
-    /// store is the host's error.
+    /// `refused` when any of them was refused (a text of more than 64 KiB, an undeclared state), with how many and
+    /// why; the others are committed. A failure of the store is the host's error; any of them may be committed then.
     pub async fn emit_durable(&self, readings: impl IntoIterator<Item = Reading>) -> Result<()> {
         let readings: Vec<Reading> = readings.into_iter().collect();
         let total = readings.len();
@@ -160,11 +161,15 @@ impl Context {
 
     /// Resolves when everything emitted before is committed. Called by the runtime at the end of `stop`.
     ///
+    /// Readings that the host refused by itself (see [`Context::emit`]) are no failure of a flush.
+    ///
     /// # Errors
-    /// The store's failure.
+    /// Why a batch emitted before did not reach the host at all, told to the flushes that wait when it is told first;
+    /// the store's failure. What else was emitted before is committed as far as the store can.
     pub async fn flush(&self) -> Result<()> {
-        self.shared.readings.sent().await?;
-        Ok(self.host().call(&ops::FLUSH, &()).await?)
+        let taken = self.shared.readings.taken().await;
+        let committed: Result<(), CallError> = self.host().call(&ops::FLUSH, &()).await;
+        Ok(taken.and(committed)?)
     }
 
     /// Adds or updates these entities and touches no others. A reading emitted after it resolved finds its state.

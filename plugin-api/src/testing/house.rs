@@ -239,6 +239,12 @@ impl House {
         self.hold(&[ops::LOG.number], hold);
     }
 
+    /// Answers the next call of an operation of the host's with this error, and does not perform it. Several wait for
+    /// several calls.
+    pub fn fail_next(&self, op: &Op, error: CallError) {
+        self.desk.world().failing.push((op.number, error));
+    }
+
     fn hold(&self, numbers: &[u32], hold: bool) {
         let free: Vec<_> = {
             let mut world = self.desk.world();

@@ -43,6 +43,8 @@ pub(super) struct World {
     /// The operations whose answers are kept back.
     pub(super) holding: Vec<u32>,
     pub(super) held: Vec<(u32, ReplyHandle, Vec<u8>)>,
+    /// What the next calls of an operation are answered with.
+    pub(super) failing: Vec<(u32, CallError)>,
 }
 
 /// What helps to see why a test failed; the stores stay out of it.
@@ -79,6 +81,9 @@ impl World {
     fn answer(&mut self, op: u32, request: &[u8], now_ms: i64) -> Result<Vec<u8>, CallError> {
         if self.without.contains(&op) {
             return Err(CallError::new(ErrorCode::Unsupported, format!("this host knows no operation {op}")));
+        }
+        if let Some(at) = self.failing.iter().position(|(failing, _)| *failing == op) {
+            return Err(self.failing.remove(at).1);
         }
         if op == ops::EMIT.number {
             ok(self.accept(wire::decode::<Emit>(request)?.readings, now_ms))
