@@ -60,3 +60,8 @@ impl OperationError {
         Self::Invalid { message: message.into(), fields: FieldErrors::new() }
     }
 }
+
+/// The refusal of what needs an integration that is in use.
+pub(super) fn is_off(id: &IntegrationId) -> OperationError {
+    OperationError::Conflict(format!("{id} is off: activate it first"))
+}

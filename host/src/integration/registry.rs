@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use super::OperationError;
 use super::attributes::{self, Given};
+use super::error::is_off;
 use super::flows::Flows;
 use super::ground::{Base, PluginNow, absence};
 use super::supervisor::{Input, Supervised, Unfit, fields_of, try_out, validate};
@@ -111,6 +112,7 @@ impl Registry {
         values: AttributeValues,
     ) -> Result<Arc<IntegrationView>, OperationError> {
         let supervised = self.find(id)?;
+        let turn = supervised.settings_turn().await;
         let view = supervised.view();
         if view.desired == Desired::Off {
             return Err(is_off(id));
@@ -145,7 +147,7 @@ impl Registry {
         if !fields.is_empty() {
             return Err(OperationError::fields(fields));
         }
-        supervised.ask(|reply| Input::Settings(whole, reply)).await
+        supervised.ask(|reply| Input::Settings(whole, turn, reply)).await
     }
 
     /// Ends flows and stops everything side by side; each is bounded by itself.
@@ -169,10 +171,6 @@ impl Registry {
             supervised.send(Input::Plugin(now));
         }
     }
-}
-
-fn is_off(id: &IntegrationId) -> OperationError {
-    OperationError::Conflict(format!("{id} is off: activate it first"))
 }
 
 /// Follows the catalog until the registry is gone.

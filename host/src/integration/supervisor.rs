@@ -26,13 +26,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub(super) use bring_up::{Running, Unfit, failure_of_launch, fields_of, try_out, validate};
-pub(super) use handle::Supervised;
+pub(super) use handle::{SettingsTurn, Supervised};
 pub(super) use inputs::{Activation, Came, Input};
 
 use self::bring_up::{BroughtUp, failure_of_call};
 use self::handle::Shared;
 use self::inputs::Reply;
 use super::OperationError;
+use super::error::is_off;
 use super::ground::{Base, PluginNow};
 use super::host_calls::Told;
 use super::lifecycle::{self, Life, Moment, Policy, Presence};
@@ -68,6 +69,10 @@ struct Supervisor {
     waiting: Vec<Reply>,
     /// People who wait until the running gateway has taken their settings.
     applying: Vec<Reply>,
+    /// Whether the running gateway is being told of settings.
+    telling: bool,
+    /// Settings that were saved meanwhile: it is told of them next.
+    untold: Option<AttributeValues>,
     shared: Arc<Shared>,
     view: watch::Sender<Arc<IntegrationView>>,
     events: broadcast::Sender<LifecycleEvent>,
@@ -91,6 +96,7 @@ impl Supervisor {
         let shared = Arc::new(Shared {
             running: RwLock::new(None),
             settings: RwLock::new(row.attributes.clone()),
+            turn: Arc::default(),
             unique_id: RwLock::new(row.unique_id.clone()),
             last_success_ms: AtomicI64::new(0),
         });
@@ -115,6 +121,8 @@ impl Supervisor {
             mapped: BTreeSet::new(),
             waiting: Vec::new(),
             applying: Vec::new(),
+            telling: false,
+            untold: None,
             shared: Arc::clone(&shared),
             view,
             events,
@@ -161,8 +169,8 @@ impl Supervisor {
     async fn hear(&mut self, input: Input) -> Next {
         match input {
             Input::Want(desired, reply) => self.want(desired, reply).await,
-            Input::Settings(values, reply) => self.settings(values, reply).await,
-            Input::Activate(activation, reply) => self.activate(*activation, reply).await,
+            Input::Settings(values, turn, reply) => self.settings(values, turn, reply).await,
+            Input::Activate(activation, turn, reply) => self.activate(*activation, turn, reply).await,
             Input::Erase(reply) => {
                 let erased = self.erase().await;
                 self.announce();
@@ -198,6 +206,11 @@ impl Supervisor {
     }
 
     async fn want(&mut self, desired: Desired, reply: Reply) {
+        // Whoever asked saw it in use; only an activation brings back what was switched off since.
+        if self.row.desired == Desired::Off && desired != Desired::Off {
+            let _ = reply.send(Err(is_off(&self.row.id)));
+            return;
+        }
         let before = std::mem::replace(&mut self.row.desired, desired);
         if let Err(error) = self.save().await {
             self.row.desired = before;
@@ -212,7 +225,13 @@ impl Supervisor {
         self.step(lifecycle::Input::Wanted(desired));
     }
 
-    async fn settings(&mut self, values: AttributeValues, reply: Reply) {
+    /// Saves settings and has them applied. The turn is over when they are saved: they are told in that order.
+    async fn settings(&mut self, values: AttributeValues, turn: SettingsTurn, reply: Reply) {
+        // What is erased, or will be in a moment, is not written back by a change that began before.
+        if self.row.desired == Desired::Off {
+            let _ = reply.send(Err(is_off(&self.row.id)));
+            return;
+        }
         let before = std::mem::replace(&mut self.row.attributes, values.clone());
         if let Err(error) = self.save().await {
             self.row.attributes = before;
@@ -220,6 +239,7 @@ impl Supervisor {
             return;
         }
         self.shared.settings.write().clone_from(&values);
+        drop(turn);
         match self.running() {
             Some(running) if self.life.holds_gateway() => {
                 self.applying.push(reply);
@@ -241,7 +261,7 @@ impl Supervisor {
         }
     }
 
-    async fn activate(&mut self, activation: Activation, reply: Reply) {
+    async fn activate(&mut self, activation: Activation, turn: SettingsTurn, reply: Reply) {
         let before = self.row.clone();
         let changed = before.attributes != activation.attributes;
         self.row.attributes = activation.attributes;
@@ -257,6 +277,7 @@ impl Supervisor {
         }
         self.shared.settings.write().clone_from(&self.row.attributes);
         self.shared.unique_id.write().clone_from(&self.row.unique_id);
+        drop(turn);
         self.waiting.push(reply);
         if changed && self.life.holds_gateway() {
             self.life.desired = Desired::On;
@@ -372,6 +393,13 @@ impl Supervisor {
                 self.announce();
             }
             Came::SettingsTaken(taken) => {
+                self.telling = false;
+                if let (Ok(SettingsOutcome::Applied), Some(values), Some(running)) =
+                    (&taken, self.untold.take(), self.running())
+                {
+                    self.tell_settings(running, values);
+                    return;
+                }
                 self.waiting.append(&mut self.applying);
                 if taken == Ok(SettingsOutcome::Applied) {
                     self.announce();

@@ -114,7 +114,8 @@ impl Flow {
                 unique_id: done.unique_id,
                 info_message: info_message.clone(),
             };
-            existing.ask(|reply| Input::Activate(Box::new(activation), reply)).await?
+            let turn = existing.settings_turn().await;
+            existing.ask(|reply| Input::Activate(Box::new(activation), turn, reply)).await?
         } else {
             if self.registry.get(&id).is_some() {
                 return Err(taken(&id, "an integration got it meanwhile"));

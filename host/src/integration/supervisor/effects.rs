@@ -41,6 +41,8 @@ impl Supervisor {
     fn start(&mut self) {
         self.epoch += 1;
         self.waiting.append(&mut self.applying);
+        self.telling = false;
+        self.untold = None;
         self.cancel = CancellationToken::new();
         self.progress = None;
         self.synchronizing = 0;
@@ -184,7 +186,14 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn tell_settings(&self, running: Running, attributes: AttributeValues) {
+    /// Tells the running gateway of settings, one after the other in the order in which they were saved; of several that
+    /// wait it is told the newest.
+    pub(super) fn tell_settings(&mut self, running: Running, attributes: AttributeValues) {
+        if self.telling {
+            self.untold = Some(attributes);
+            return;
+        }
+        self.telling = true;
         self.beside(async move {
             let request = Attributes { attributes };
             Came::SettingsTaken(running.gateway.call::<_, SettingsOutcome>(&ops::SETTINGS_CHANGED, &request).await)

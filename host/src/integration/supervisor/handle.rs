@@ -23,11 +23,19 @@ pub(in crate::integration) struct Supervised {
     pub(super) shared: Arc<Shared>,
 }
 
+/// The turn to change an integration's settings; over once it is dropped.
+#[derive(Debug)]
+pub(in crate::integration) struct SettingsTurn {
+    _alone: tokio::sync::OwnedMutexGuard<()>,
+}
+
 /// What is read without asking the task.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) running: RwLock<Option<Running>>,
     pub(super) settings: RwLock<AttributeValues>,
+    /// Whose turn it is to change settings: held from reading them until the change is saved.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) unique_id: RwLock<Option<String>>,
     /// 0 when there was none.
     pub(super) last_success_ms: AtomicI64,
@@ -61,6 +69,12 @@ impl Supervised {
     /// Its settings, secrets included: for a gateway, never for an answer.
     pub(in crate::integration) fn settings(&self) -> AttributeValues {
         self.shared.settings.read().clone()
+    }
+
+    /// Waits for the turn to change its settings. Who has it reads them, checks the change and hands the turn over with
+    /// it, so that no change is made from settings that are not the newest.
+    pub(in crate::integration) async fn settings_turn(&self) -> SettingsTurn {
+        SettingsTurn { _alone: Arc::clone(&self.shared.turn).lock_owned().await }
     }
 
     /// The upstream's own identity.

@@ -8,6 +8,7 @@ use gatehouse_plugin_api::message::{SettingsOutcome, SyncOutcome};
 use tokio::sync::oneshot;
 
 use super::bring_up::BroughtUp;
+use super::handle::SettingsTurn;
 use super::synchronize::SyncReply;
 use crate::gateway::Exit;
 use crate::integration::OperationError;
@@ -34,10 +35,10 @@ pub(in crate::integration) struct Activation {
 pub(in crate::integration) enum Input {
     /// A person wants it on, paused or off.
     Want(Desired, Reply),
-    /// A person saved settings: complete and checked.
-    Settings(AttributeValues, Reply),
+    /// A person changes settings: complete and checked.
+    Settings(AttributeValues, SettingsTurn, Reply),
     /// An activation flow is done.
-    Activate(Box<Activation>, Reply),
+    Activate(Box<Activation>, SettingsTurn, Reply),
     /// It is off and its settings and secrets are to be erased.
     Erase(Reply),
     /// It is off and its row is to be deleted: the last input.

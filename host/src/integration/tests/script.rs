@@ -16,7 +16,7 @@ use gatehouse_plugin_api::wire;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::rig::reason;
 use crate::gateway::{Exit, Gateway, HostCalls, HostReply, Hosting, Launch};
@@ -33,6 +33,8 @@ pub(in crate::integration) enum Act {
     Die,
     /// Answers only when its process has ended.
     Hang,
+    /// Answers this once there is a permit.
+    Held(Arc<Semaphore>, Box<Act>),
 }
 
 pub(in crate::integration) fn reply<T: Serialize>(value: &T) -> Act {
@@ -144,6 +146,33 @@ impl ScriptedGateway {
     }
 }
 
+impl ScriptedGateway {
+    async fn act(&self, mut act: Act) -> Result<Vec<u8>, CallError> {
+        while let Act::Held(gate, then) = act {
+            gate.acquire().await.unwrap().forget();
+            act = *then;
+        }
+        match act {
+            Act::Reply(bytes) => Ok(bytes),
+            Act::After(op) => self.ask::<_, SyncOutcome>(op, &()).await.map(|_| wire::encode(&())),
+            Act::Fail(error) => Err(error),
+            Act::Die => {
+                self.die(ReasonCode::WorkerKilled);
+                Err(gone())
+            }
+            Act::Hang => {
+                self.ended().await;
+                Err(gone())
+            }
+            Act::Held(..) => unreachable!("taken apart above"),
+        }
+    }
+}
+
+fn gone() -> CallError {
+    CallError::new(ErrorCode::Gone, "its process is gone")
+}
+
 impl fmt::Debug for ScriptedGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ScriptedGateway({} of {})", self.number, self.launch.plugin.sha256())
@@ -161,27 +190,13 @@ impl Gateway for ScriptedGateway {
     }
 
     async fn call_bytes(&self, op: &Op, request: Vec<u8>, _: Duration) -> Result<Vec<u8>, CallError> {
-        let gone = || CallError::new(ErrorCode::Gone, "its process is gone");
         if !self.is_alive() {
             return Err(gone());
         }
         self.calls.lock().push(op.name);
         let handler = self.script.handlers.get(&op.number).cloned();
-        match handler.map_or_else(|| usual(op.number), |handler| handler(&request, self)) {
-            Act::Reply(bytes) => Ok(bytes),
-            Act::After(op) => self.ask::<_, SyncOutcome>(op, &()).await.map(|_| wire::encode(&())),
-            Act::Fail(error) => Err(error),
-            Act::Die => {
-                self.die(ReasonCode::WorkerKilled);
-                Err(gone())
-            }
-            Act::Hang => {
-                self.ended().await;
-                Err(gone())
-            }
-        }
+        self.act(handler.map_or_else(|| usual(op.number), |handler| handler(&request, self))).await
     }
-
     async fn ended(&self) -> Exit {
         let mut ended = self.ended.subscribe();
         let reason = ended.wait_for(Option::is_some).await.unwrap().clone().unwrap();
