@@ -19,7 +19,7 @@ use gatehouse_plugin_api::attribute::FieldErrors;
 use gatehouse_plugin_api::ids::BadName;
 
 use crate::integration::{Actual, Ground, Integrations, OperationError};
-use crate::log::{HostLog, LogLine, LogQuery};
+use crate::log::{HostLog, LogFollower, LogLine, LogQuery};
 use crate::store::StoreError;
 
 pub use entity::HistorySpan;
@@ -54,12 +54,13 @@ impl App {
 
     /// The log's lines in memory, oldest first, and how many there were before them.
     pub fn log_get(&self, query: &LogQuery) -> view::LogPage {
-        let lines = self.0.log.lines(query).iter().map(|line| LogLine::clone(line)).collect();
-        view::LogPage { lines, displaced: self.0.log.counts().displaced }
+        let read = self.0.log.read(query);
+        let lines = read.lines.iter().map(|line| LogLine::clone(line)).collect();
+        view::LogPage { lines, displaced: self.0.log.counts().displaced, resume: read.resume, reset: read.reset }
     }
 
-    /// The log's lines in memory, then every line as it comes; the caller passes over those that do not match.
-    pub fn log_follow(&self, query: &LogQuery) -> (Vec<Arc<LogLine>>, tokio::sync::broadcast::Receiver<Arc<LogLine>>) {
+    /// The log's lines in memory that are meant, then those that come.
+    pub fn log_follow(&self, query: LogQuery) -> LogFollower {
         self.0.log.follow(query)
     }
 }

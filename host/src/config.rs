@@ -213,11 +213,20 @@ pub struct Log {
     pub plugin_filter: String,
     /// Lines kept in memory for `gatehouse log`.
     pub keep_lines: usize,
+    /// Mebibytes that these lines may take.
+    pub keep_mb: usize,
+}
+
+impl Log {
+    /// What the lines in memory may take, in bytes.
+    pub fn keep_bytes(&self) -> usize {
+        self.keep_mb.saturating_mul(1024 * 1024)
+    }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".into(), plugin_filter: "info".into(), keep_lines: 2_000 }
+        Self { filter: "info".into(), plugin_filter: "info".into(), keep_lines: 2_000, keep_mb: 4 }
     }
 }
 

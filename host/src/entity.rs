@@ -142,7 +142,7 @@ impl House {
         for row in store.entity_list().await? {
             registry.put(row);
         }
-        let hub = Hub::new(new_boot(), limits.subscriber_rows);
+        let hub = Hub::new(crate::boot::new_boot(), limits.subscriber_rows);
         let core = Mutex::new(Core { registry, hub, sequence: 0 });
         Ok(Self(Arc::new_cyclic(|weak: &Weak<HouseParts>| {
             let weak = weak.clone();
@@ -322,17 +322,6 @@ impl House {
             None => Ok(Vec::new()),
         }
     }
-}
-
-/// A name for this run of the daemon that no other run has.
-fn new_boot() -> String {
-    let mut bytes = [0_u8; 8];
-    if getrandom::fill(&mut bytes).is_err() {
-        // Without a source of random numbers two runs still begin at different times.
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-        bytes.copy_from_slice(&nanos.to_le_bytes()[..8]);
-    }
-    hex::encode(bytes)
 }
 
 #[cfg(test)]

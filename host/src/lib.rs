@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod app;
+mod boot;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -29,6 +29,8 @@ use crate::store::{CommitPolicy, Store, StoreError};
 const REQUESTS_GRACE: Duration = Duration::from_secs(2);
 /// What draining may take beyond the integrations' own bound.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+/// How long the end waits for a standard error that takes nothing.
+const LOG_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +69,15 @@ pub struct Ready {
     pub socket: PathBuf,
 }
 
-/// Serves `home` until SIGTERM or SIGINT, then drains; a second signal ends at once. Calls `on_ready` once, when the
-/// socket answers. Needs a multi-threaded tokio runtime and a process without a log.
+/// Serves `home` until SIGTERM or SIGINT, then drains; a second signal ends at once, and so does one while it starts.
+/// Calls `on_ready` once, when the socket answers; it must not block. Needs a multi-threaded tokio runtime, which is not
+/// to be waited for afterwards (a start that was given up may still be reading), and a process without a log.
 ///
 /// # Errors
 /// See [`ServeError`]; nothing is left behind but the home's folders.
 pub async fn run(config: Config, home: Home, on_ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
     let log = HostLog::install(&config.log)?;
+    let _written = WrittenAtEnd(log.clone());
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let mut signalled = async move || {
@@ -98,6 +102,15 @@ pub async fn run(config: Config, home: Home, on_ready: impl FnOnce(&Ready)) -> R
     served
 }
 
+/// However serving ends, by a panic as well: what was logged is written.
+struct WrittenAtEnd(HostLog);
+
+impl Drop for WrittenAtEnd {
+    fn drop(&mut self) {
+        self.0.close(LOG_WITHIN);
+    }
+}
+
 /// As [`run`], in a process that has its log, until `stop` is cancelled; draining is given up when `hurry` resolves.
 ///
 /// # Errors
@@ -113,7 +126,18 @@ pub async fn run_until(
     home.create()?;
     let lock = home.lock()?;
     let socket = home.place_socket()?;
-    let ground = build_ground(config, home.clone()).await?;
+    let store = tokio::select! {
+        opened = open_store(&config, &home) => opened?,
+        () = stop.cancelled() => return Ok(stopped_early()),
+    };
+    let ground = tokio::select! {
+        built = build_ground(config, home.clone(), store.clone()) => built?,
+        () = stop.cancelled() => {
+            // Nothing was accepted yet, so that nothing is lost when this takes too long.
+            let _ = tokio::time::timeout(REQUESTS_GRACE, store.close()).await;
+            return Ok(stopped_early());
+        }
+    };
     let server = Server::bind(&socket)?;
     let integrations = Integrations::open(ground.clone()).await?;
     let app = App::new(ground.clone(), integrations.clone(), log, socket.clone());
@@ -145,19 +169,28 @@ pub async fn run_until(
     Ok(())
 }
 
-async fn build_ground(config: Config, home: Home) -> Result<Ground, ServeError> {
-    let clock = Clock::system();
+fn stopped_early() {
+    tracing::info!("stopped before it served");
+}
+
+async fn open_store(config: &Config, home: &Home) -> Result<Store, ServeError> {
     let history = &config.history;
     let commits = CommitPolicy {
         every: Duration::from_millis(history.commit_every_ms),
         rows: history.commit_rows,
         full_durability: history.durability == Durability::Full,
     };
-    let limits = ReadingLimits { queue_rows: history.queue_rows, subscriber_rows: history.subscriber_rows };
     let (database, key_file) = (home.database(), home.key_file());
     let store = tokio::task::spawn_blocking(move || Store::open(&database, &key_file, commits))
         .await
         .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
+    Ok(store)
+}
+
+async fn build_ground(config: Config, home: Home, store: Store) -> Result<Ground, ServeError> {
+    let clock = Clock::system();
+    let history = &config.history;
+    let limits = ReadingLimits { queue_rows: history.queue_rows, subscriber_rows: history.subscriber_rows };
     let house = House::open(store.clone(), clock.clone(), limits).await?;
     let catalog = Catalog::open(&home, &config.plugins, store.clone(), clock.clone()).await?;
     Ok(Ground { home, config: Arc::new(config), store, house, catalog, clock })

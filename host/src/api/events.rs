@@ -1,6 +1,5 @@
 //! Server-sent events: what changes becomes bytes, many events a write. Format: WHATWG HTML, section 9.2.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,15 +10,13 @@ use futures_util::stream;
 use gatehouse_plugin_api::ids::StateAddress;
 use gatehouse_plugin_api::value::Value;
 use serde::Serialize;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
-use super::types::{CommittedEvent, Done, LaggedEvent};
+use super::types::{CommittedEvent, Done, LaggedEvent, MissedEvent};
 use crate::app::App;
 use crate::app::feed::{Feed, FeedEvent};
 use crate::entity::{LiveState, StateEvent};
-use crate::log::{LogLine, LogQuery};
+use crate::log::{LogEvent, LogFollower};
 
 /// Enough for one write: what is ready is gathered up to this size.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -164,23 +161,16 @@ impl ChangeStream {
 
 /// The stream of the log's lines.
 struct LogStream {
-    waiting: std::vec::IntoIter<Arc<LogLine>>,
-    following: Receiver<Arc<LogLine>>,
-    query: LogQuery,
+    following: LogFollower,
     text: EventText,
+    keep_alive_every: Duration,
     draining: CancellationToken,
 }
 
-/// Answers with the log: the lines there are, then each as it comes, as events `log` whose id is the line's number.
-/// A reader that is too slow misses lines, which the gap in the numbers shows.
-pub(super) fn log_lines(
-    lines: Vec<Arc<LogLine>>,
-    following: Receiver<Arc<LogLine>>,
-    query: LogQuery,
-    draining: CancellationToken,
-) -> Response {
-    let waiting = lines.into_iter();
-    let stream = LogStream { waiting, following, query, text: EventText::default(), draining };
+/// Answers with the log: the lines there are, then each as it comes, as events `log` whose id is the line's place.
+/// A reader that is too slow is told by `missed` how many lines it did not get.
+pub(super) fn log_lines(following: LogFollower, draining: CancellationToken) -> Response {
+    let stream = LogStream { following, text: EventText::default(), keep_alive_every: KEEP_ALIVE_EVERY, draining };
     event_stream(stream::unfold(stream, |mut stream| async {
         let bytes = stream.next_write().await?;
         Some((bytes, stream))
@@ -189,36 +179,25 @@ pub(super) fn log_lines(
 
 impl LogStream {
     async fn next_write(&mut self) -> Option<Bytes> {
+        // Lines that are not meant pass inside `next`, so they do not put the keep-alive off.
+        let first = tokio::select! {
+            event = self.following.next() => event?,
+            () = tokio::time::sleep(self.keep_alive_every) => return Some(Bytes::from_static(KEEP_ALIVE)),
+            () = self.draining.cancelled() => return None,
+        };
+        self.write(&first);
         while self.text.bytes.len() < WRITE_BYTES {
-            let Some(line) = self.waiting.next() else { break };
-            self.write(&line);
-        }
-        while self.text.bytes.is_empty() {
-            tokio::select! {
-                line = self.following.recv() => match line {
-                    Ok(line) => self.write(&line),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                },
-                () = tokio::time::sleep(KEEP_ALIVE_EVERY) => return Some(Bytes::from_static(KEEP_ALIVE)),
-                () = self.draining.cancelled() => return None,
-            }
-        }
-        while self.text.bytes.len() < WRITE_BYTES {
-            match self.following.try_recv() {
-                Ok(line) => self.write(&line),
-                Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
+            let Some(event) = self.following.next_now() else { break };
+            self.write(&event);
         }
         Some(self.text.take())
     }
 
-    fn write(&mut self, line: &LogLine) {
-        // A line can be both in memory and in the channel: its number says that it was written already.
-        if self.query.matches(line) {
-            self.query.after = Some(line.sequence);
-            self.text.event("log", Some(&line.sequence.to_string()), line);
+    fn write(&mut self, event: &LogEvent) {
+        match event {
+            LogEvent::Reset => self.text.event("reset", None, &Done {}),
+            LogEvent::Missed(lines) => self.text.event("missed", None, &MissedEvent { lines: *lines }),
+            LogEvent::Line(line) => self.text.event("log", Some(&self.following.place(line)), &**line),
         }
     }
 }
@@ -234,8 +213,13 @@ fn event_stream(writes: impl stream::Stream<Item = Bytes> + Send + 'static) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use gatehouse_plugin_api::message::{Log, LogLevel, LogRecord};
+
     use super::*;
     use crate::api::types::ReadingEvent;
+    use crate::log::{HostLog, LogQuery};
 
     fn reading(sequence: u64) -> LiveState {
         LiveState {
@@ -253,6 +237,37 @@ mod tests {
         let json = serde_json::to_string(&ReadingText::from(&state)).expect("json");
         let event: ReadingEvent = serde_json::from_str(&json).expect("the contract's type");
         assert_eq!((event.address, event.value, event.sequence), ((*state.address).clone(), state.value, 3));
+    }
+
+    #[tokio::test]
+    async fn lines_that_are_not_meant_do_not_put_the_keep_alive_off() {
+        let log = HostLog::in_memory(10);
+        let query = LogQuery { integration: Some("mine".parse().expect("valid")), ..LogQuery::default() };
+        let following = log.follow(query);
+        let mut stream = LogStream {
+            following,
+            text: EventText::default(),
+            keep_alive_every: Duration::from_millis(20),
+            draining: CancellationToken::new(),
+        };
+        let give_up = std::time::Instant::now() + Duration::from_secs(20);
+        let noise = async {
+            while std::time::Instant::now() < give_up {
+                let record = LogRecord {
+                    level: LogLevel::Info,
+                    target: "plugin".into(),
+                    message: "noise".into(),
+                    fields: Vec::new(),
+                    at_ms: 0,
+                };
+                log.take(&"other".parse().expect("valid"), Log { records: vec![record], dropped: 0 });
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            written = stream.next_write() => assert_eq!(written.expect("a write"), KEEP_ALIVE),
+            () = noise => panic!("no keep-alive came"),
+        }
     }
 
     #[test]

@@ -53,6 +53,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
         crate::api::types::ReadingEvent,
         crate::api::types::CommittedEvent,
         crate::api::types::LaggedEvent,
+        crate::api::types::MissedEvent,
         crate::api::types::LifecycleEvent,
         crate::api::types::PluginEvent,
     ))

@@ -12,7 +12,7 @@ mod plugin;
 mod status;
 
 pub use entity::{Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, History, State};
-pub use event::{CommittedEvent, LaggedEvent, LifecycleEvent, PluginChange, PluginEvent, ReadingEvent};
+pub use event::{CommittedEvent, LaggedEvent, LifecycleEvent, MissedEvent, PluginChange, PluginEvent, ReadingEvent};
 pub use flow::{Flow, FlowAnswerRequest, FlowBeginRequest, GivenValue, GivenValues};
 pub use integration::{AttributesPatch, Integration, ManageAnswer, SyncAnswer};
 pub use log::LogPage;

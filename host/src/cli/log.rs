@@ -7,7 +7,7 @@ use super::daemon::Daemon;
 use super::failure::{FAILED, Failure};
 use super::output::{Output, Tone};
 use super::when;
-use crate::api::types::LogLine;
+use crate::api::types::{LogLine, MissedEvent};
 
 pub(super) async fn run(daemon: &Daemon, wanted: &args::Log, output: &Output) -> Result<(), Failure> {
     let level = match wanted.level {
@@ -34,6 +34,10 @@ pub(super) async fn run(daemon: &Daemon, wanted: &args::Log, output: &Output) ->
             event = stream.next() => match event.map_err(|error| daemon.failure(&error))? {
                 Some(event) if event.event == "log" => {
                     print(&event.json().map_err(|error| daemon.failure(&error))?, output)?;
+                }
+                Some(event) if event.event == "missed" => {
+                    let missed: MissedEvent = event.json().map_err(|error| daemon.failure(&error))?;
+                    output.aside(format!("{} lines are missing here: they came faster than this took them", missed.lines));
                 }
                 Some(_) => {}
                 None => {

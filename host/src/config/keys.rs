@@ -151,6 +151,7 @@ pub const KEYS: &[Key] = &[
     ),
     key("log", "plugin_filter", Kind::LogFilter, "What plugins may log, in the same form."),
     key("log", "keep_lines", count(1, 1_000_000), "How many lines are kept in memory for `gatehouse log`."),
+    key("log", "keep_mb", count(1, 1024), "How many MiB these lines may take; the oldest make room."),
     key(
         PER_INTEGRATION,
         "hosting",

@@ -9,6 +9,8 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+mod serve;
+
 const GATEHOUSE: &str = env!("CARGO_BIN_EXE_gatehouse");
 
 fn gatehouse(home: &Path, arguments: &[&str]) -> Command {
@@ -178,11 +180,15 @@ struct Served {
 
 impl Served {
     fn start(home: &Path) -> Self {
-        let mut child = gatehouse(home, &["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut served = Self { child, lines };
+        let mut served = Self::begin(home);
         served.wait_for("Ctrl-C stops it.");
         served
+    }
+
+    fn begin(home: &Path) -> Self {
+        let mut child = gatehouse(home, &["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
     }
 
     /// Reads what the daemon says until a line holds these words.

@@ -30,11 +30,11 @@ pub(crate) struct LogLines {
     /// Of this level or a graver one.
     #[param(value_type = Option<schema::LogLevel>)]
     level: Option<LogLevel>,
-    /// With a number above this one.
-    after: Option<u64>,
+    /// Behind this place: the `resume` of an earlier answer, or the id of a line's event.
+    after: Option<String>,
     /// At most this many, the newest ones.
     limit: Option<usize>,
-    /// As a stream of events `log` that goes on with each new line.
+    /// As a stream of events `log` that goes on with each new line; also `reset` and `missed`.
     #[serde(default, deserialize_with = "flag")]
     #[param(required = false)]
     follow: bool,
@@ -50,11 +50,10 @@ pub(crate) async fn log_get(
     headers: HeaderMap,
     Asked(asked): Asked<LogLines>,
 ) -> Response {
-    let after = asked.after.or_else(|| last_event_id(&headers)?.parse().ok());
+    let after = asked.after.or_else(|| last_event_id(&headers).map(str::to_owned));
     let query = LogQuery { integration: asked.integration, level: asked.level, after, limit: asked.limit };
     if asked.follow {
-        let (lines, following) = app.log_follow(&query);
-        return events::log_lines(lines, following, query, caller.draining);
+        return events::log_lines(app.log_follow(query), caller.draining);
     }
     Json(app.log_get(&query)).into_response()
 }

@@ -40,6 +40,13 @@ pub struct LaggedEvent {
     pub resume: Option<String>,
 }
 
+/// Event `missed` of the log's stream: its reader was too slow for lines that made room meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MissedEvent {
+    /// How many, those that were not asked for included.
+    pub lines: u64,
+}
+
 /// Event `lifecycle`: an integration changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LifecycleEvent {

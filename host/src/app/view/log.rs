@@ -12,4 +12,10 @@ pub struct LogPage {
     pub lines: Vec<LogLine>,
     /// Older lines that made room for newer ones since the start.
     pub displaced: u64,
+    /// The place behind the newest line of the log, `boot:sequence`: what `after` takes next time.
+    pub resume: String,
+    /// The place in `after` is unknown (the daemon was restarted): these are all the lines there are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub reset: bool,
 }

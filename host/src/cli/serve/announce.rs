@@ -1,13 +1,17 @@
 //! What the daemon says while it serves: one line for each plugin that comes, goes or is refused, and for each change of
 //! an integration.
 //!
-//! It listens to the daemon's own event stream like any client, so it says what every client sees.
+//! It listens to the daemon's own event stream like any client, so it says what every client sees. It has a thread of
+//! its own, because a terminal that was stopped holds up whoever writes to it.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::super::{when, words};
+use super::greet;
 use crate::api::types::{Integration, LifecycleEvent, Plugin, PluginChange, PluginEvent};
 use crate::cli::daemon::Daemon;
 use crate::cli::failure::Failure;
@@ -16,22 +20,32 @@ use crate::cli::output::{Output, Tone};
 use crate::cli::table::Toned;
 use crate::integration::Actual;
 use crate::plugin::Decision;
+use crate::serve::Ready;
 use crate::store::Desired;
 
 const PATH: &str = "/v1/events?lifecycle=true&plugins=true";
 
-/// Says what is there, then what changes, until the daemon stops.
-pub(super) async fn run(daemon: Daemon, output: Output) {
-    // Whatever ends this ends the announcements alone: the daemon itself says why in its log.
-    let _ = follow(&daemon, &output).await;
+/// Begins to say where everything is, what is there and what changes, until the process ends.
+///
+/// # Errors
+/// When there can be no thread for it.
+pub(super) fn start(ready: Ready, config: PathBuf, daemon: Daemon, output: Output) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("announce".into()).spawn(move || {
+        // A closed output is no reason to stop: the daemon serves without it, and says everything else in its log.
+        let _ = runtime.block_on(follow(&ready, &config, &daemon, &output));
+    })?;
+    Ok(())
 }
 
-async fn follow(daemon: &Daemon, output: &Output) -> Result<(), Failure> {
+async fn follow(ready: &Ready, config: &Path, daemon: &Daemon, output: &Output) -> Result<(), Failure> {
     let failure = |error| daemon.failure(&error);
     let mut stream = daemon.events(PATH, None).await.map_err(failure)?;
     let mut last = HashMap::new();
+    let plugins = daemon.plugins().await?;
+    greet::say(ready, config, &plugins, &daemon.hints, output)?;
     let integrations = daemon.integrations().await?;
-    for plugin in daemon.plugins().await? {
+    for plugin in plugins {
         if plugin.decision != Decision::Gone {
             say(output, verdict(&plugin, &daemon.hints, output))?;
         }

@@ -134,4 +134,21 @@ async fn the_log_is_followed_from_where_one_was() {
 
     let mut resumed = daemon.client.events("/v1/log?follow=1&integration=test", one.id.as_deref()).await.unwrap();
     assert_eq!(next(&mut resumed).await.json::<LogLine>().unwrap().message, "two");
+
+    let behind = format!("/v1/log?after={}&integration=test", page.resume);
+    let page: LogPage = daemon.client.get(&behind).await.unwrap();
+    assert_eq!((page.lines.len(), page.lines[0].message.as_str(), page.reset), (1, "two", false));
+}
+
+#[tokio::test]
+async fn a_place_in_the_log_of_a_daemon_that_was_restarted_is_told() {
+    let (before, after) = (Daemon::start().await, Daemon::start().await);
+    before.log.take(&test(), said("before"));
+    after.log.take(&test(), said("after"));
+    let before: LogPage = before.client.get("/v1/log?integration=test").await.unwrap();
+    let mut resumed = after.client.events("/v1/log?follow=1&integration=test", Some(&before.resume)).await.unwrap();
+    assert_eq!(next(&mut resumed).await.event, "reset");
+    assert_eq!(next(&mut resumed).await.json::<LogLine>().unwrap().message, "after");
+    let page: LogPage = after.client.get(&format!("/v1/log?integration=test&after={}", before.resume)).await.unwrap();
+    assert_eq!((page.lines.len(), page.reset), (1, true));
 }
