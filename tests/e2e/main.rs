@@ -6,5 +6,6 @@ mod input;
 mod killed;
 mod living;
 mod replacing;
+mod secrets;
 mod streams;
 mod unprivileged;

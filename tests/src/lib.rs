@@ -6,6 +6,7 @@ pub mod disk;
 pub mod events;
 pub mod house;
 pub mod http;
+pub mod secret;
 pub mod terminal;
 pub mod user;
 pub mod wait;
