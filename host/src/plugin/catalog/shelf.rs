@@ -32,6 +32,9 @@ pub(super) enum Update {
 pub(super) struct Shelf {
     files: BTreeMap<String, Shelved>,
     in_use: BTreeMap<IntegrationType, Staged>,
+    /// Types that went out of use because their file was refused, with its name. Their integrations may run on from
+    /// the generation before; when the file goes as well, that is told too.
+    refused: BTreeMap<IntegrationType, String>,
     /// The generations that the rows of the last run call accepted.
     before: BTreeMap<IntegrationType, Generation>,
     /// Names of integrations that are no types.
@@ -288,6 +291,9 @@ impl Shelf {
         for (integration_type, old) in &before {
             if !winners.contains_key(integration_type) {
                 let reason = self.why_unavailable(old);
+                if reason.code != ReasonCode::FileGone {
+                    self.refused.insert(integration_type.clone(), old.file_name().to_owned());
+                }
                 changes.push(PluginChange::Unavailable { integration_type: integration_type.clone(), reason });
             }
         }
@@ -297,8 +303,26 @@ impl Shelf {
                 changes.push(PluginChange::Available(winner.clone()));
             }
             self.before.remove(integration_type);
+            self.refused.remove(integration_type);
         }
         self.in_use = winners;
+        changes.extend(self.take_gone());
+        changes
+    }
+
+    /// What to say of the refused files that are gone by now.
+    fn take_gone(&mut self) -> Vec<PluginChange> {
+        let mut changes = Vec::new();
+        let files = &self.files;
+        self.refused.retain(|integration_type, name| {
+            let verdict = files.get(name).and_then(|shelved| shelved.verdict.as_ref());
+            let gone = verdict.filter(|verdict| verdict.decision == Decision::Gone);
+            changes.extend(gone.map(|verdict| PluginChange::Unavailable {
+                integration_type: integration_type.clone(),
+                reason: verdict.reason.clone(),
+            }));
+            gone.is_none()
+        });
         changes
     }
 

@@ -55,6 +55,21 @@ async fn of_two_files_with_one_id_the_higher_version_is_in_use() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_refused_and_then_deleted_is_told_twice() {
+    let mut scene = Scene::new().await;
+    scene.copy("house.so", &house("1.0.0"));
+    assert_eq!(scene.next_use().await, "+house 1.0.0");
+    fs::write(scene.at("house.so"), "no plugin").unwrap();
+    assert_eq!(scene.next_use().await, "-house not_elf");
+    fs::remove_file(scene.at("house.so")).unwrap();
+    assert_eq!(scene.next_use().await, "-house file_gone");
+    // Once; and a new one begins anew.
+    scene.copy("house.so", &house("1.0.0"));
+    assert_eq!(scene.next_use().await, "+house 1.0.0");
+    assert_eq!(scene.uses_so_far(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn of_two_equal_versions_the_one_in_use_stays() {
     let mut scene = Scene::new().await;
     scene.copy("m.so", &house("1.0.0"));
