@@ -79,6 +79,15 @@ pub struct HistoryRow {
     pub value: Value,
 }
 
+/// A part of a state's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryPage {
+    /// The newest rows of the span, oldest first.
+    pub rows: Vec<HistoryRow>,
+    /// Whether the span has older rows, which did not fit.
+    pub older: bool,
+}
+
 /// Bounds of the readings' way; all from the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadingLimits {
@@ -302,7 +311,8 @@ impl House {
         })
     }
 
-    /// The history of a state, oldest first, at most `limit` rows (the newest ones); empty for an unknown state.
+    /// The history of a state, oldest first: the newest rows, at most `limit`, with at most
+    /// [`bounds::HISTORY_TEXT_MAX_BYTES`] of texts together; empty for an unknown state.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -312,14 +322,14 @@ impl House {
         since_ms: i64,
         until_ms: i64,
         limit: usize,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
+    ) -> Result<HistoryPage, StoreError> {
         let id = {
             let core = self.0.core.lock();
             core.registry.find(&address.entity).and_then(|known| known.slot(address.state.as_str())).map(|slot| slot.id)
         };
         match id {
             Some(id) => self.0.store.readings_of(id, since_ms, until_ms, limit).await,
-            None => Ok(Vec::new()),
+            None => Ok(HistoryPage { rows: Vec::new(), older: false }),
         }
     }
 }

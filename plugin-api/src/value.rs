@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The longest text of a reading, in bytes: 64 KiB. A longer one is refused and counted.
+pub const TEXT_MAX_BYTES: usize = 64 * 1024;
+
 /// One value of one entity state.
 ///
 /// In JSON and MessagePack a map with one key: `{"number": 21.5}`, `{"on_off": true}`.
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub enum Value {
     /// A finite number, in the unit that the state declares.
     Number(f64),
-    /// Free text.
+    /// Free text, of at most [`TEXT_MAX_BYTES`].
     Text(String),
     /// On (`true`) or off.
     OnOff(bool),
@@ -34,6 +37,14 @@ impl Value {
             Self::Choice(_) => "choice",
             Self::Event(_) => "event",
             Self::TimestampMs(_) => "timestamp",
+        }
+    }
+
+    /// How many bytes its text has; 0 for what is no text.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Choice(text) | Self::Event(text) => text.len(),
+            Self::Number(_) | Self::OnOff(_) | Self::TimestampMs(_) => 0,
         }
     }
 }

@@ -10,7 +10,7 @@ use gatehouse_plugin_api::value::{StateKind, Value};
 
 use super::view::{self, Availability, ControlAnswer, ControlRequest, EntityState, History, State};
 use super::{App, is_running};
-use crate::entity::{Attachment, Entity, LiveState};
+use crate::entity::{Attachment, Entity, HistoryPage, LiveState};
 use crate::integration::OperationError;
 use crate::nearest::did_you_mean;
 
@@ -150,9 +150,9 @@ impl App {
         if limit == 0 || limit > HISTORY_MAX_ROWS {
             return Err(invalid("limit", format!("{limit} is not between 1 and {HISTORY_MAX_ROWS}")));
         }
-        let rows = self.ground().house.history(&address, since_ms, until_ms, limit).await?;
+        let HistoryPage { rows, older } = self.ground().house.history(&address, since_ms, until_ms, limit).await?;
         let unit = unit_of(&declared.kind).to_owned();
-        Ok(History { address, kind: declared.kind, unit, since_ms, until_ms, rows })
+        Ok(History { address, kind: declared.kind, unit, since_ms, until_ms, rows, older })
     }
 
     fn entities_of(&self, integration: Option<&IntegrationId>, all: bool) -> Result<Vec<Arc<Entity>>, OperationError> {

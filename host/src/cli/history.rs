@@ -32,8 +32,9 @@ pub(super) async fn run(daemon: &Daemon, wanted: &args::History, output: &Output
         return output.line(format!("No readings of {} since {}.", history.address, when::local(since_ms)));
     }
     output.line(text(&history, output))?;
-    if history.rows.len() == wanted.limit as usize {
-        output.aside(format!("\nThese are the newest {}: --limit shows more.", wanted.limit));
+    if history.older {
+        let more = if history.rows.len() == wanted.limit as usize { "--limit" } else { "--until" };
+        output.aside(format!("\nThese are the newest {}: {more} shows more.", history.rows.len()));
     }
     Ok(())
 }
@@ -113,7 +114,7 @@ mod tests {
         let unit = if let StateKind::Number { unit, .. } = &kind { unit.clone() } else { String::new() };
         let rows = values.iter().map(|(at_ms, value)| HistoryRow { at_ms: *at_ms, value: value.clone() }).collect();
         let address = "hass:kitchen/x".parse().expect("valid");
-        History { address, kind, unit, since_ms: 0, until_ms: 600_000, rows }
+        History { address, kind, unit, since_ms: 0, until_ms: 600_000, rows, older: false }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::message::{EntityDeclaration, StateDeclaration};
-use gatehouse_plugin_api::value::{StateKind, Value};
+use gatehouse_plugin_api::value::{StateKind, TEXT_MAX_BYTES, Value};
 
 use super::name_key;
 
@@ -22,8 +22,14 @@ pub const ENTITY_TYPE_MAX_BYTES: usize = 64;
 pub const UNIT_MAX_BYTES: usize = 32;
 /// Most options of a choice, and most events of an event state.
 pub const OPTIONS_MAX: usize = 500;
-/// The longest text of a reading, in bytes.
-pub const TEXT_MAX_BYTES: usize = 64 * 1024;
+/// Most bytes that the last values of one integration's states have together.
+pub const LIVE_TEXT_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Most bytes of texts on their way to the database, one request more; `emit` waits beyond.
+pub const QUEUE_TEXT_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Most bytes of texts in the ring for those who resume, and for each subscriber in what waits for it.
+pub const SUBSCRIBER_TEXT_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Most bytes of texts in one answer about the history.
+pub const HISTORY_TEXT_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Readings may not be older: 2000-01-01 UTC, before any home that is watched.
 pub const EARLIEST_MS: i64 = 946_684_800_000;
 /// Readings may not be further ahead of the host's clock.

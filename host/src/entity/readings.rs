@@ -7,7 +7,7 @@ use gatehouse_plugin_api::ids::IntegrationId;
 use gatehouse_plugin_api::message::{EmitOutcome, Reading};
 use gatehouse_plugin_api::value::Value;
 
-use super::bounds::{check_reading, check_time};
+use super::bounds::{LIVE_TEXT_MAX_BYTES, check_reading, check_time};
 use super::registry::Room;
 use super::{Core, HouseParts, LiveState};
 use crate::store::{Effect, ReadingRow};
@@ -110,6 +110,7 @@ impl Refused {
 
 fn accept(room: &mut Room, reading: Reading, now_ms: i64, sequence: u64) -> Result<ReadingRow, Box<Refused>> {
     let refuse = |reading, problem| Err(Box::new(Refused { reading, problem }));
+    let mut texts = room.texts;
     let Some(known) = room.get_mut(reading.entity.as_str()) else { return refuse(reading, Problem::Undeclared) };
     if !known.attached() {
         return refuse(reading, Problem::Detached);
@@ -127,6 +128,18 @@ fn accept(room: &mut Room, reading: Reading, now_ms: i64, sequence: u64) -> Resu
         Some(live) if live.value == reading.value && !matches!(reading.value, Value::Event(_)) => Effect::Seen,
         _ => Effect::Changed,
     };
+    let text_bytes = reading.value.text_bytes();
+    if effect == Effect::Changed {
+        texts = texts - slot.live.as_ref().map_or(0, |live| live.value.text_bytes()) + text_bytes;
+        if text_bytes > 0 && texts > LIVE_TEXT_MAX_BYTES {
+            return refuse(
+                reading,
+                Problem::Wrong(format!(
+                    "got a text with which the integration's states would have {texts} bytes; the most is {LIVE_TEXT_MAX_BYTES}"
+                )),
+            );
+        }
+    }
     let changed_at_ms = match (&slot.live, effect) {
         (Some(live), Effect::Seen) => live.changed_at_ms,
         _ => at_ms,
@@ -141,5 +154,9 @@ fn accept(room: &mut Room, reading: Reading, now_ms: i64, sequence: u64) -> Resu
     if effect != Effect::Backfilled {
         slot.live = Some(Arc::clone(&live));
     }
-    Ok(ReadingRow { state_id: slot.id, effect, live })
+    let state_id = slot.id;
+    room.texts = texts;
+    // Bounded by the check before.
+    let text_bytes = u32::try_from(text_bytes).unwrap_or(u32::MAX);
+    Ok(ReadingRow { state_id, effect, text_bytes, live })
 }

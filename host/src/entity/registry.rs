@@ -23,6 +23,8 @@ pub(super) struct Room {
     keys: HashMap<i64, Box<str>>,
     /// Readings refused since the daemon started.
     pub(super) refused: u64,
+    /// The bytes of the texts of all last values.
+    pub(super) texts: usize,
 }
 
 /// An entity with all states that it ever had.
@@ -82,6 +84,10 @@ impl Room {
     }
 }
 
+fn texts(states: &HashMap<Box<str>, Slot>) -> usize {
+    states.values().filter_map(|slot| slot.live.as_ref()).map(|live| live.value.text_bytes()).sum()
+}
+
 impl Registry {
     pub(super) fn room(&self, integration: &IntegrationId) -> Option<&Room> {
         self.rooms.get(integration)
@@ -108,7 +114,9 @@ impl Registry {
         let room = self.room_or_new(&row.integration);
         let key = name_key(row.declaration.name.as_str()).into_owned().into_boxed_str();
         let old = room.keys.insert(row.id, key.clone());
+        // What stays is counted again below.
         let mut before = old.and_then(|old| room.entities.remove(&old)).map(|known| known.states).unwrap_or_default();
+        room.texts -= texts(&before);
         let address = EntityAddress { integration: row.integration, entity: row.declaration.name.clone() };
         let declared: HashMap<_, _> =
             row.declaration.states.iter().map(|state| (name_key(state.name.as_str()), state)).collect();
@@ -142,6 +150,7 @@ impl Registry {
             states.insert(state.name_key.into_boxed_str(), Slot { id: state.id, address, kind, live });
         }
         drop(declared);
+        room.texts += texts(&states);
         let entity = Arc::new(Entity {
             address,
             declaration: row.declaration,

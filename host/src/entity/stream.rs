@@ -1,6 +1,7 @@
 //! What subscribers see: a bounded queue for each, and a ring of recent readings for those who come back.
 //!
-//! A subscriber is never waited for. One whose queue is full keeps what is in it, sees `Lagged` and is dropped; with
+//! A subscriber is never waited for. Queues and ring are bounded by the number of readings and by the bytes of their
+//! texts. One whose queue is full keeps what is in it, sees `Lagged` and is dropped; with
 //! the token of its last `Committed` it gets what it missed from the ring, or `Reset` and the full state.
 
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::bounds::SUBSCRIBER_TEXT_MAX_BYTES;
 use super::{LiveState, StateEvent};
 
 /// The sending side; lives under the house's lock, so that all subscribers see one order.
@@ -18,6 +20,8 @@ pub(super) struct Hub {
     limit: usize,
     /// The newest readings, at most `limit`, in the order of their sequence numbers.
     ring: VecDeque<Arc<LiveState>>,
+    /// The bytes of the ring's texts.
+    ring_bytes: usize,
     /// Every reading above this sequence number that subscribers saw is in the ring.
     floor: u64,
     committed: u64,
@@ -33,6 +37,8 @@ struct Feed {
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<StateEvent>,
+    /// The bytes of the events' texts.
+    bytes: usize,
     ended: bool,
 }
 
@@ -54,6 +60,7 @@ impl Subscription {
             {
                 let mut queue = self.feed.queue.lock();
                 std::mem::swap(&mut self.taken, &mut queue.events);
+                queue.bytes = 0;
                 if self.taken.is_empty() && queue.ended {
                     return None;
                 }
@@ -68,7 +75,7 @@ impl Subscription {
 impl Hub {
     pub(super) fn new(boot: String, limit: usize) -> Self {
         let limit = limit.max(1);
-        Self { boot, limit, ring: VecDeque::new(), floor: 0, committed: 0, feeds: Vec::new() }
+        Self { boot, limit, ring: VecDeque::new(), ring_bytes: 0, floor: 0, committed: 0, feeds: Vec::new() }
     }
 
     /// The token that resumes behind this committed sequence number.
@@ -109,8 +116,13 @@ impl Hub {
     /// Shows readings, in the order of their sequence numbers.
     pub(super) fn publish(&mut self, readings: &[Arc<LiveState>]) {
         let limit = self.limit;
+        let bytes = readings.iter().map(|reading| reading.value.text_bytes()).sum::<usize>();
         self.each_feed(|queue| {
-            let room = limit.saturating_sub(queue.events.len());
+            let mut room = limit.saturating_sub(queue.events.len());
+            if queue.bytes + bytes > SUBSCRIBER_TEXT_MAX_BYTES {
+                room = room.min(fitting(readings, SUBSCRIBER_TEXT_MAX_BYTES - queue.bytes));
+            }
+            queue.bytes += bytes;
             queue.events.extend(readings.iter().take(room).cloned().map(StateEvent::Reading));
             if room < readings.len() {
                 queue.events.push_back(StateEvent::Lagged);
@@ -118,9 +130,11 @@ impl Hub {
             }
         });
         self.ring.extend(readings.iter().cloned());
-        let excess = self.ring.len().saturating_sub(self.limit);
-        if let Some(last) = self.ring.drain(..excess).next_back() {
-            self.floor = last.sequence;
+        self.ring_bytes += bytes;
+        while self.ring.len() > self.limit || self.ring_bytes > SUBSCRIBER_TEXT_MAX_BYTES {
+            let Some(oldest) = self.ring.pop_front() else { break };
+            self.ring_bytes -= oldest.value.text_bytes();
+            self.floor = oldest.sequence;
         }
     }
 
@@ -150,6 +164,18 @@ impl Hub {
             open
         });
     }
+}
+
+/// How many of the first readings have texts of at most so many bytes.
+fn fitting(readings: &[Arc<LiveState>], mut bytes: usize) -> usize {
+    let fits = |reading: &&Arc<LiveState>| match bytes.checked_sub(reading.value.text_bytes()) {
+        Some(left) => {
+            bytes = left;
+            true
+        }
+        None => false,
+    };
+    readings.iter().take_while(fits).count()
 }
 
 impl Drop for Hub {

@@ -11,6 +11,8 @@ use gatehouse_plugin_api::value::StateKind;
 use super::*;
 use crate::store::CommitPolicy;
 
+mod bytes;
+
 async fn open(folder: &Path, queue_rows: usize) -> (Store, House) {
     let policy = CommitPolicy { every: Duration::from_millis(20), rows: 5_000, full_durability: false };
     let store = Store::open(&folder.join("gatehouse.db"), &folder.join("key"), policy).expect("opens");
@@ -69,7 +71,7 @@ async fn a_full_disk_stops_acknowledgments_and_nothing_else() {
     // What had no room is in no history: whoever asks next is told so, once.
     house.flush().await.expect_err("readings were lost");
     house.emit_durable(&hass, vec![note("after".into())]).await.expect("written again");
-    let history = house.history(&address, 0, i64::MAX, 1_000).await.expect("read");
+    let history = house.history(&address, 0, i64::MAX, 1_000).await.expect("read").rows;
     let first_words: Vec<_> = history.iter().map(|row| row.value.to_string()).collect();
     assert_eq!(first_words.first().map(String::as_str), Some("before"));
     assert_eq!(first_words.last().map(String::as_str), Some("after"));

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::Fault;
 use super::{Store, StoreError, values};
-use crate::entity::HistoryRow;
+use crate::entity::bounds::HISTORY_TEXT_MAX_BYTES;
+use crate::entity::{HistoryPage, HistoryRow};
 
 /// Rows deleted in one transaction.
 const DELETED_AT_ONCE: usize = 2_000;
@@ -13,31 +14,45 @@ const DELETED_AT_ONCE: usize = 2_000;
 const STATES_AT_ONCE: usize = 500;
 
 impl Store {
-    /// The rows of a state from `since_ms` to `until_ms`, both included: the newest `limit`, oldest first.
+    /// The rows of a state from `since_ms` to `until_ms`, both included: the newest that fit, oldest first.
     pub(crate) async fn readings_of(
         &self,
         state_id: i64,
         since_ms: i64,
         until_ms: i64,
         limit: usize,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
+    ) -> Result<HistoryPage, StoreError> {
         self.read("reading the history", move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT at_ms, kind, number, whole, text FROM readings \
                  WHERE state_id = ?1 AND at_ms BETWEEN ?2 AND ?3 ORDER BY at_ms DESC, ordinal DESC LIMIT ?4",
             )?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let mut rows = statement.query(params![state_id, since_ms, until_ms, limit])?;
+            // One more, to know whether there is more.
+            let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+            let mut rows = statement.query(params![state_id, since_ms, until_ms, most])?;
             let mut history = Vec::new();
+            let mut room = HISTORY_TEXT_MAX_BYTES;
+            let mut older = false;
             while let Some(row) = rows.next()? {
+                if history.len() == limit {
+                    older = true;
+                    break;
+                }
                 let at_ms = row.get(0)?;
                 let place = || format!("readings {state_id} at {at_ms}");
                 if let Some(value) = values::read(row, 1, place)? {
+                    match room.checked_sub(value.text_bytes()) {
+                        Some(left) => room = left,
+                        None => {
+                            older = true;
+                            break;
+                        }
+                    }
                     history.push(HistoryRow { at_ms, value });
                 }
             }
             history.reverse();
-            Ok(history)
+            Ok(HistoryPage { rows: history, older })
         })
         .await
     }

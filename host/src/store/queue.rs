@@ -15,6 +15,7 @@ use super::values;
 use super::writer::Message;
 use super::{CommitPolicy, Store};
 use crate::entity::LiveState;
+use crate::entity::bounds::QUEUE_TEXT_MAX_BYTES;
 
 /// Between two attempts to write after one that failed, when nobody asks in between.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -37,6 +38,8 @@ pub(crate) struct ReadingRow {
     pub(crate) state_id: i64,
     /// What it does.
     pub(crate) effect: Effect,
+    /// How many bytes its text has; beside the row, so that they are counted without a look at the value.
+    pub(crate) text_bytes: u32,
     /// The state as this reading leaves it; its `sequence` orders the queue.
     pub(crate) live: Arc<LiveState>,
 }
@@ -53,6 +56,8 @@ pub(super) struct Pending {
 #[derive(Default)]
 struct Inner {
     rows: VecDeque<ReadingRow>,
+    /// The bytes of the rows' texts.
+    bytes: usize,
     limit: usize,
     oldest: Option<Instant>,
     waiters: Vec<Waiter>,
@@ -121,7 +126,8 @@ impl Pending {
             return None;
         }
         let count = most.max(1).min(inner.rows.len());
-        let rows = inner.rows.drain(..count).collect();
+        let rows: Vec<ReadingRow> = inner.rows.drain(..count).collect();
+        inner.bytes -= text_bytes(&rows);
         if inner.rows.is_empty() {
             inner.oldest = None;
         }
@@ -160,6 +166,7 @@ impl Pending {
                         let error = fault.copy().at(path, "writing readings");
                         tracing::error!(database = %path.display(), %error, "the history is not written; it is tried again");
                     }
+                    inner.bytes += text_bytes(&batch.0);
                     for row in batch.0.into_iter().rev() {
                         inner.rows.push_front(row);
                     }
@@ -191,12 +198,15 @@ impl Pending {
 impl Inner {
     /// While nothing can be written the newest readings are worth more than the oldest.
     fn shed(&mut self) {
-        let excess = self.rows.len().saturating_sub(self.limit.max(1));
-        if excess == 0 {
+        let before = self.rows.len();
+        while self.rows.len() > self.limit.max(1) || self.bytes > QUEUE_TEXT_MAX_BYTES {
+            let Some(oldest) = self.rows.pop_front() else { break };
+            self.bytes -= oldest.text_bytes as usize;
+        }
+        if self.rows.len() == before {
             return;
         }
-        self.rows.drain(..excess);
-        self.lost += excess as u64;
+        self.lost += (before - self.rows.len()) as u64;
         let Some(fault) = &self.fault else { return };
         // What they wait for includes the rows that are gone: a later commit must not answer them.
         for waiter in self.waiters.drain(..) {
@@ -204,6 +214,10 @@ impl Inner {
         }
         self.loss = Some(fault.copy());
     }
+}
+
+fn text_bytes(rows: &[ReadingRow]) -> usize {
+    rows.iter().map(|row| row.text_bytes as usize).sum()
 }
 
 /// Writes a batch; returns the next ordinal.
@@ -286,6 +300,8 @@ impl ReadingQueue {
         let inner = self.pending.inner.lock();
         if inner.failed_at.is_some() || inner.closed {
             inner.limit
+        } else if inner.bytes >= QUEUE_TEXT_MAX_BYTES {
+            0
         } else {
             inner.limit.saturating_sub(inner.rows.len())
         }
@@ -304,6 +320,7 @@ impl ReadingQueue {
             rows.clear();
             return;
         }
+        inner.bytes += text_bytes(rows);
         inner.rows.extend(rows.drain(..));
         inner.pushed = last;
         inner.oldest.get_or_insert_with(Instant::now);

@@ -46,7 +46,7 @@ impl Home {
     }
 
     async fn history(&self, state: &str) -> Vec<String> {
-        let rows = self.house.history(&address(state), 0, i64::MAX, 1_000_000).await.unwrap();
+        let rows = self.house.history(&address(state), 0, i64::MAX, 1_000_000).await.unwrap().rows;
         rows.iter().map(|row| format!("{}={}", row.at_ms - NOW, row.value)).collect()
     }
 
@@ -160,7 +160,8 @@ async fn every_kind_of_value_survives_a_restart() {
     for (state, value) in values {
         let live = live(&home, &format!("virtual:lamp/{state}"));
         assert_eq!((&live.value, live.sequence, live.last_seen_ms), (&value, 0, NOW));
-        let history = home.house.history(&address(&format!("virtual:lamp/{state}")), 0, i64::MAX, 10).await.unwrap();
+        let history =
+            home.house.history(&address(&format!("virtual:lamp/{state}")), 0, i64::MAX, 10).await.unwrap().rows;
         assert_eq!(history.into_iter().map(|row| row.value).collect::<Vec<_>>(), [value]);
     }
     let addresses = |states: &[Arc<LiveState>]| states.iter().map(|s| s.address.to_string()).collect::<Vec<_>>();
@@ -192,9 +193,9 @@ async fn history_gives_the_newest_rows_of_a_span_oldest_first() {
     home.house.declare(&id("virtual"), vec![entity("lamp")]).await.unwrap();
     home.emit((0..10).map(|n| at("lamp/level", f64::from(n).into(), NOW + i64::from(n))).collect()).await;
     let lamp = address("virtual:LAMP/Level");
-    let rows = home.house.history(&lamp, NOW + 2, NOW + 8, 3).await.unwrap();
+    let rows = home.house.history(&lamp, NOW + 2, NOW + 8, 3).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.at_ms - NOW).collect::<Vec<_>>(), [6, 7, 8]);
-    assert!(home.house.history(&address("virtual:lamp/nothing"), 0, i64::MAX, 3).await.unwrap().is_empty());
+    assert!(home.house.history(&address("virtual:lamp/nothing"), 0, i64::MAX, 3).await.unwrap().rows.is_empty());
 }
 
 #[tokio::test]

@@ -360,7 +360,7 @@ async fn every_released_schema_is_migrated_with_all_that_it_holds() {
         let house = house(&store).await;
         let entity = house.entity(&"hass:lamp".parse().unwrap()).unwrap();
         assert_eq!((&entity.declaration, entity.person_label.as_deref()), (&lamp(), Some("Mine")));
-        let history = house.history(&"hass:lamp/level".parse().unwrap(), 0, i64::MAX, 10).await.unwrap();
+        let history = house.history(&"hass:lamp/level".parse().unwrap(), 0, i64::MAX, 10).await.unwrap().rows;
         assert_eq!(history.iter().map(|row| row.value.to_string()).collect::<Vec<_>>(), ["40.5", "41.5"]);
         let power = house.live_state(&"hass:lamp/power".parse().unwrap()).unwrap();
         assert_eq!((&power.value, power.changed_at_ms), (&Value::OnOff(true), 1_700_000_000_000));

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::host::Host;
 use crate::error::{CallError, ErrorCode};
 use crate::message::{Emit, EmitOutcome, Reading};
-use crate::value::Value;
+use crate::value::TEXT_MAX_BYTES;
 use crate::{ops, wire};
 
 /// How many readings may wait.
@@ -30,8 +30,6 @@ const BATCH_BYTES: usize = 512 * 1024;
 const DURABLE_READINGS: usize = 5000;
 /// How many such parts of one call are on their way at once: enough that a commit takes several.
 const DURABLE_PARTS: usize = 4;
-/// The longest text of a reading: the host's own bound, told to the author at once.
-const TEXT_MAX_BYTES: usize = 64 * 1024;
 /// How many different reasons are counted apart.
 const REASONS: usize = 64;
 
@@ -255,9 +253,9 @@ impl Failed {
     }
 }
 
-/// Why a reading cannot be sent, if it cannot.
+/// Why a reading cannot be sent, if it cannot: the host's own bound, told to the author at once.
 fn too_long(reading: &Reading) -> Option<String> {
-    let bytes = text_bytes(&reading.value);
+    let bytes = reading.value.text_bytes();
     let Reading { entity, state, .. } = reading;
     (bytes > TEXT_MAX_BYTES)
         .then(|| format!("{entity}/{state}: its text has {bytes} bytes; the most is {TEXT_MAX_BYTES}"))
@@ -265,14 +263,7 @@ fn too_long(reading: &Reading) -> Option<String> {
 
 /// What a reading takes on its way, about.
 fn size(reading: &Reading) -> usize {
-    reading.entity.as_str().len() + reading.state.as_str().len() + text_bytes(&reading.value) + 57
-}
-
-fn text_bytes(value: &Value) -> usize {
-    match value {
-        Value::Text(text) | Value::Choice(text) | Value::Event(text) => text.len(),
-        Value::Number(_) | Value::OnOff(_) | Value::TimestampMs(_) => 0,
-    }
+    reading.entity.as_str().len() + reading.state.as_str().len() + reading.value.text_bytes() + 57
 }
 
 fn lost(readings: usize, error: &CallError) -> EmitOutcome {

@@ -137,6 +137,9 @@ pub struct History {
     pub since_ms: i64,
     /// Until when.
     pub until_ms: i64,
-    /// Readings, oldest first; when there are more than the limit, the newest ones.
+    /// Readings, oldest first; when there are more than the limit, or than 8 MiB of text, the newest ones.
     pub rows: Vec<HistoryRow>,
+    /// Whether older readings of the span were left out: ask again with `until_ms` at the first row's time, which
+    /// gives the rows of that very time once more.
+    pub older: bool,
 }

@@ -41,7 +41,7 @@ async fn a_declaration_is_in_force_before_the_readings_after_it() {
     assert_eq!(outcome, EmitOutcome::default());
     gateway.ask::<_, ()>(ops::FLUSH, &()).await.unwrap();
     let address = "hue:lamp/power".parse().unwrap();
-    assert_eq!(rig.base.house.history(&address, 0, i64::MAX, 100).await.unwrap().len(), 51);
+    assert_eq!(rig.base.house.history(&address, 0, i64::MAX, 100).await.unwrap().rows.len(), 51);
 }
 
 #[tokio::test]
