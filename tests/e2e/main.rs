@@ -1,10 +1,13 @@
 //! What a person does, through the real binary, socket and plugin files.
 
+mod deactivating;
 mod files;
 mod hosting;
 mod input;
 mod killed;
 mod living;
+mod looking;
+mod pages;
 mod replacing;
 mod secrets;
 mod streams;
