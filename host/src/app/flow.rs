@@ -21,8 +21,11 @@ impl App {
                 fields: FieldErrors::from([("integration_type".to_owned(), problem)]),
             });
         }
-        let FlowBeginRequest { kind, integration_type, integration } = request;
-        self.integrations().flow_begin(FlowBegin { kind, integration_type, integration }).await.map(Flow::from)
+        let FlowBeginRequest { kind, integration_type, integration, take_over } = request;
+        self.integrations()
+            .flow_begin(FlowBegin { kind, integration_type, integration, take_over })
+            .await
+            .map(Flow::from)
     }
 
     /// A flow as it is now.

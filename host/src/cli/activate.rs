@@ -58,6 +58,7 @@ async fn activation(daemon: &Daemon, wanted: &args::Activate) -> Result<(FlowBeg
             kind: FlowKind::Activate,
             integration_type: Some(id.clone()),
             integration: wanted.id.clone(),
+            take_over: wanted.take_over,
         };
         return Ok((begin, Some(plugin.clone())));
     }
@@ -70,6 +71,7 @@ async fn activation(daemon: &Daemon, wanted: &args::Activate) -> Result<(FlowBeg
             kind: FlowKind::Activate,
             integration_type: None,
             integration: Some(integration.id.clone()),
+            take_over: wanted.take_over,
         };
         return Ok((begin, None));
     }
@@ -180,8 +182,12 @@ pub(super) async fn deactivate(daemon: &Daemon, wanted: &args::Deactivate, outpu
         return Err(Failure::usage(format!("--all deletes everything of {} and wants its id to be typed", wanted.id))
             .advise("leave --yes out to be asked for it, or delete without being asked: --purge --yes"));
     }
-    let begin =
-        FlowBeginRequest { kind: FlowKind::Deactivate, integration_type: None, integration: Some(wanted.id.clone()) };
+    let begin = FlowBeginRequest {
+        kind: FlowKind::Deactivate,
+        integration_type: None,
+        integration: Some(wanted.id.clone()),
+        take_over: wanted.take_over,
+    };
     let flow = daemon.flow_begin(&begin).await?;
     let info_message = driver.drive(flow).await?;
     if output.json {

@@ -197,6 +197,9 @@ pub(super) struct Activate {
     /// The id of the new integration; needed for a second one of a type
     #[arg(long)]
     pub(super) id: Option<IntegrationId>,
+    /// Give up what was begun elsewhere and left open, and begin anew
+    #[arg(long)]
+    pub(super) take_over: bool,
     #[command(flatten)]
     pub(super) answers: Answers,
 }
@@ -210,6 +213,9 @@ Examples:
 pub(super) struct Deactivate {
     /// The integration
     pub(super) id: IntegrationId,
+    /// Give up what was begun elsewhere and left open, and begin anew
+    #[arg(long)]
+    pub(super) take_over: bool,
     /// Keep history and what a person made; settings and secrets are erased (this is the default)
     #[arg(long, conflicts_with_all = ["all", "purge"])]
     pub(super) safe: bool,

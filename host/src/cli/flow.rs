@@ -12,6 +12,7 @@ use std::time::Duration;
 use gatehouse_plugin_api::attribute::{AttributeSpec, ChoiceOption, PlainValue, ValueType};
 use gatehouse_plugin_api::flow::{FlowStep, StepKind};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::Answers;
 use super::daemon::Daemon;
@@ -80,21 +81,33 @@ impl<'a> Driver<'a> {
     /// Goes on until the flow has ended well; the sentence it ended with.
     ///
     /// # Errors
-    /// What stopped it; the flow is given up then. Ctrl-C counts as that.
+    /// What stopped it; the flow is given up then. So it is at Ctrl-C, when the terminal goes away and when this process
+    /// is told to end.
     pub(super) async fn drive(&mut self, flow: Flow) -> Result<String, Failure> {
         let flow_id = flow.flow_id.clone();
+        let signals = signals()?;
         let outcome = tokio::select! {
-            outcome = self.steps(flow) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(given_up()),
+            biased;
+            outcome = self.steps(flow) => Some(outcome),
+            () = told_to_end(signals) => None,
         };
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        if outcome.is_err() {
-            // It may have ended by itself; there is nothing more to say about it then.
-            let _ = self.daemon.flow_abort(&flow_id).await;
+        match outcome {
+            Some(Ok(info_message)) => Ok(info_message),
+            Some(Err(failure)) => {
+                // It may have ended by itself; there is nothing more to say about it then.
+                let _ = self.daemon.flow_abort(&flow_id).await;
+                Err(failure)
+            }
+            None => {
+                prompt::leave();
+                // What cannot be given up any more is said by the daemon.
+                self.daemon.flow_abort(&flow_id).await?;
+                Err(given_up())
+            }
         }
-        outcome
     }
 
     /// What the flags said and no step asked for, after the flow ended well.
@@ -117,7 +130,7 @@ impl<'a> Driver<'a> {
             {
                 bar.finish_and_clear();
             }
-            flow = match self.answer(step, defaults)? {
+            flow = match self.answer(step, defaults).await? {
                 Answered::With(answer) => {
                     self.answered.insert(step.step_id.clone());
                     self.daemon.flow_answer(&flow.flow_id, &step.step_id, &answer).await?
@@ -130,7 +143,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn answer(&mut self, step: &FlowStep, defaults: &BTreeMap<String, PlainValue>) -> Result<Answered, Failure> {
+    async fn answer(&mut self, step: &FlowStep, defaults: &BTreeMap<String, PlainValue>) -> Result<Answered, Failure> {
         match &step.kind {
             StepKind::Progress { message, percent } => {
                 self.progress(message, *percent);
@@ -145,15 +158,15 @@ impl<'a> Driver<'a> {
                     }));
                 }
                 let errors = if refused || self.interactive { errors.clone() } else { BTreeMap::new() };
-                self.form(step, fields, defaults, &errors, refused).map(values)
+                self.form(step, fields, defaults, &errors, refused).await.map(values)
             }
-            StepKind::Menu { options } => self.menu(step, options).map(|option| {
+            StepKind::Menu { options } => self.menu(step, options).await.map(|option| {
                 Answered::With(FlowAnswerRequest { choice: Some(option), ..FlowAnswerRequest::default() })
             }),
             StepKind::Confirm => {
                 self.heading(step);
                 if self.interactive {
-                    if !prompt::confirm("Go on?", true)? {
+                    if !prompt::asked(|| prompt::confirm("Go on?", true)).await? {
                         return Err(given_up());
                     }
                 } else if !self.yes {
@@ -165,7 +178,7 @@ impl<'a> Driver<'a> {
                 self.heading(step);
                 self.output.aside(format!("Open this page:  {url}"));
                 if self.interactive {
-                    if !prompt::confirm("Is it done there?", true)? {
+                    if !prompt::asked(|| prompt::confirm("Is it done there?", true)).await? {
                         return Err(given_up());
                     }
                 } else if !self.yes {
@@ -176,7 +189,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn form(
+    async fn form(
         &mut self,
         step: &FlowStep,
         fields: &[AttributeSpec],
@@ -208,7 +221,8 @@ impl<'a> Driver<'a> {
             }
             self.show_errors(fields, errors);
             for field in to_ask {
-                if let Some(text) = prompt::field(field, offered(field).as_ref())? {
+                let (asked, offered) = (field.clone(), offered(field));
+                if let Some(text) = prompt::asked(move || prompt::field(&asked, offered.as_ref())).await? {
                     values.0.insert(field.key.clone(), GivenValue::Text(text));
                 }
             }
@@ -244,14 +258,15 @@ impl<'a> Driver<'a> {
         if sentences.is_empty() { Ok(()) } else { Err(not_used(&sentences)) }
     }
 
-    fn menu(&mut self, step: &FlowStep, options: &[ChoiceOption]) -> Result<String, Failure> {
+    async fn menu(&mut self, step: &FlowStep, options: &[ChoiceOption]) -> Result<String, Failure> {
         let values: Vec<_> = options.iter().map(|option| option.value.as_str()).collect();
         if let Some(option) = self.given.take_choice(&step.step_id, &values) {
             return Ok(option);
         }
         self.heading(step);
         if self.interactive {
-            return prompt::choose("Which?", options, None);
+            let options = options.to_vec();
+            return prompt::asked(move || prompt::choose("Which?", &options, None)).await;
         }
         let ways: Vec<_> =
             options.iter().map(|option| format!("--choose {}  {}", option.value, option.label)).collect();
@@ -330,6 +345,22 @@ fn how_to_answer(field: &AttributeSpec) -> String {
         format!("--set-file {}=PATH  {} ({takes}; or --set {}=- for standard input)", field.key, field.label, field.key)
     } else {
         format!("--set {}=VALUE  {} ({takes})", field.key, field.label)
+    }
+}
+
+/// What ends this process early: SIGINT, SIGHUP and SIGTERM.
+fn signals() -> Result<[Signal; 3], Failure> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::failed(format!("signals cannot be listened to: {error}")));
+    Ok([listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?, listen(SignalKind::terminate())?])
+}
+
+/// Resolves at the first of them.
+async fn told_to_end([mut interrupt, mut hangup, mut terminate]: [Signal; 3]) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 

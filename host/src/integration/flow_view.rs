@@ -31,6 +31,9 @@ pub struct FlowBegin {
     /// The integration: the one to deactivate or reconfigure, or the wanted id of the new one.
     #[serde(default)]
     pub integration: Option<IntegrationId>,
+    /// Gives up the flow that the integration has open, if there is one, and begins a new one in its place.
+    #[serde(default)]
+    pub take_over: bool,
 }
 
 /// What a person answers to a step.

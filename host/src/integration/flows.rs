@@ -10,6 +10,7 @@
 mod activation;
 mod deactivation;
 mod flow;
+mod leash;
 mod own;
 mod target;
 
@@ -21,16 +22,26 @@ use gatehouse_plugin_api::ids::IntegrationId;
 use parking_lot::Mutex;
 
 use self::flow::{Flow, Turn};
+use self::leash::Leash;
 use super::OperationError;
-use super::flow_view::{FlowBegin, FlowInput, FlowState, FlowView};
+use super::flow_view::{FlowBegin, FlowInput, FlowKind, FlowState, FlowView};
 use super::registry::Registry;
 
 /// The flows that are open, and those that ended a while ago.
 #[derive(Debug, Default)]
-pub(super) struct Flows(Mutex<HashMap<String, Arc<Slot>>>);
+pub(super) struct Flows(Mutex<Slots>);
+
+#[derive(Debug, Default)]
+struct Slots {
+    by_id: HashMap<String, Arc<Slot>>,
+    /// The daemon ends: none is opened any more.
+    closed: bool,
+}
 
 #[derive(Debug)]
 struct Slot {
+    begun_at_ms: i64,
+    leash: Leash,
     view: Mutex<FlowView>,
     /// `None` once it ended.
     flow: tokio::sync::Mutex<Option<Flow>>,
@@ -66,40 +77,97 @@ impl Flows {
         self.slot(flow_id).map(|slot| slot.view.lock().clone())
     }
 
-    /// Gives all flows up, for the daemon's end.
+    /// Gives all flows up, for the daemon's end: what is being asked of a plugin is not waited for.
     pub(super) async fn close(&self) {
-        let slots: Vec<_> = self.0.lock().drain().map(|(_, slot)| slot).collect();
-        futures_util::future::join_all(slots.iter().map(|slot| end(slot))).await;
+        let slots: Vec<_> = {
+            let mut slots = self.0.lock();
+            slots.closed = true;
+            slots.by_id.drain().map(|(_, slot)| slot).collect()
+        };
+        futures_util::future::join_all(slots.iter().map(|slot| {
+            slot.leash.end();
+            end(slot)
+        }))
+        .await;
     }
 
     fn slot(&self, flow_id: &str) -> Result<Arc<Slot>, OperationError> {
-        self.0.lock().get(flow_id).cloned().ok_or_else(|| OperationError::NotFound {
+        self.0.lock().by_id.get(flow_id).cloned().ok_or_else(|| OperationError::NotFound {
             what: format!("the flow {flow_id:?}"),
             hint: ": it ended or expired, begin a new one".to_owned(),
         })
     }
 
     /// Takes the place of a new flow; one integration has at most one that is open.
-    fn reserve(&self, slot: &Arc<Slot>) -> Result<(), OperationError> {
+    fn reserve(&self, slot: &Arc<Slot>) -> Result<(), Refused> {
         let (flow_id, integration) = {
             let view = slot.view.lock();
             (view.flow_id.clone(), view.integration.clone())
         };
         let mut slots = self.0.lock();
-        let other = slots.values().find(|other| other.is_open() && other.view.lock().integration == integration);
-        if let Some(other) = other {
-            let other_id = other.view.lock().flow_id.clone();
-            return Err(OperationError::Conflict(format!(
-                "{integration} has the flow {other_id} open: answer it, abort it, or wait until it expires"
-            )));
+        if slots.closed {
+            return Err(Refused::Ending);
         }
-        slots.insert(flow_id, Arc::clone(slot));
+        let mut others = slots.by_id.values();
+        if let Some(other) = others.find(|other| other.is_open() && other.view.lock().integration == integration) {
+            return Err(Refused::Open(Arc::clone(other)));
+        }
+        slots.by_id.insert(flow_id, Arc::clone(slot));
         Ok(())
     }
 
     fn forget(&self, flow_id: &str) -> Option<Arc<Slot>> {
-        self.0.lock().remove(flow_id)
+        self.0.lock().by_id.remove(flow_id)
     }
+}
+
+/// Why a flow has no place.
+enum Refused {
+    /// The integration has this one open.
+    Open(Arc<Slot>),
+    /// The daemon ends.
+    Ending,
+}
+
+/// Takes the place of a new flow; with `take_over` that of the one that is open.
+async fn reserve(registry: &Arc<Registry>, slot: &Arc<Slot>, take_over: bool) -> Result<(), OperationError> {
+    loop {
+        let other = match registry.flows().reserve(slot) {
+            Ok(()) => return Ok(()),
+            Err(Refused::Ending) => return Err(OperationError::Unavailable("the daemon is ending".to_owned())),
+            Err(Refused::Open(other)) => other,
+        };
+        if !take_over {
+            return Err(in_the_way(registry, &other));
+        }
+        let flow_id = other.view.lock().flow_id.clone();
+        match abort(registry, &flow_id).await {
+            // One that has ended meanwhile is in nobody's way.
+            Ok(()) | Err(OperationError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The sentence for a flow that another one is in the way of.
+fn in_the_way(registry: &Registry, open: &Slot) -> OperationError {
+    let open_for_ms = registry.base().clock.now_ms().saturating_sub(open.begun_at_ms).max(0);
+    let since = gatehouse_plugin_api::duration::format_ms(open_for_ms.unsigned_abs() / 1_000 * 1_000);
+    let FlowView { flow_id, kind, integration: id, integration_type, .. } = &*open.view.lock();
+    let (what, command) = match kind {
+        FlowKind::Activate => ("activation", "activate"),
+        FlowKind::Deactivate => ("deactivation", "deactivate"),
+    };
+    // A further instance that does not exist yet is named by its type.
+    let named = if registry.get(id).is_none() && id.as_str() != integration_type.as_str() {
+        format!("{integration_type} --id {id}")
+    } else {
+        id.to_string()
+    };
+    OperationError::Conflict(format!(
+        "{id} is in the middle of another {what}: the flow {flow_id} was begun {since} ago; go on there, or give it up \
+         and begin anew: gatehouse integration {command} {named} --take-over"
+    ))
 }
 
 async fn end(slot: &Slot) {
@@ -121,20 +189,45 @@ pub(super) async fn begin(registry: &Arc<Registry>, begin: FlowBegin) -> Result<
         state: FlowState::Step { step: flow::opening(), defaults: super::attributes::offered(&[], None) },
         expires_at_ms,
     };
-    let flow = Flow::new(Arc::clone(registry), flow_id.clone(), begin.kind, target);
-    let slot = Arc::new(Slot { view: Mutex::new(view), flow: tokio::sync::Mutex::new(Some(flow)) });
-    registry.flows().reserve(&slot)?;
-    tokio::spawn(expire(Arc::downgrade(registry), flow_id));
+    let leash = Leash::default();
+    let flow = Flow::new(Arc::clone(registry), flow_id.clone(), begin.kind, target, leash.clone());
+    let slot = Arc::new(Slot {
+        begun_at_ms: registry.base().clock.now_ms(),
+        leash,
+        view: Mutex::new(view),
+        flow: tokio::sync::Mutex::new(Some(flow)),
+    });
+    reserve(registry, &slot, begin.take_over).await?;
+    tokio::spawn(expire(Arc::downgrade(registry), flow_id.clone()));
+    let mut unheard = Unheard { flow: Some((Arc::clone(registry), flow_id)) };
     let registry = Arc::clone(registry);
-    in_a_task(async move {
+    let shown = in_a_task(async move {
         let mut flow = slot.flow.lock().await;
         let turn = match flow.as_mut() {
-            Some(flow) => flow.first().await,
+            Some(flow) => slot.leash.hold(flow.first()).await.unwrap_or_else(|ended| ended),
             None => Turn::Abort { code: "aborted".to_owned(), message: "the flow was given up".to_owned() },
         };
         Ok(slot.show(&mut flow, turn, expiry(&registry)).await)
     })
-    .await
+    .await;
+    unheard.flow = None;
+    shown
+}
+
+/// A flow whose id nobody knows yet: given up when whoever began it goes away before it is told.
+struct Unheard {
+    flow: Option<(Arc<Registry>, String)>,
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        let Some((registry, flow_id)) = self.flow.take() else { return };
+        // Without a runtime the daemon has ended, and so have its flows.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // What is being saved already ends by itself.
+            runtime.spawn(async move { abort(&registry, &flow_id).await });
+        }
+    }
 }
 
 /// Answers a step and shows the next.
@@ -159,21 +252,30 @@ pub(super) async fn answer(
                 "the step {step_id:?} is not shown any more: answer {shown:?}"
             )));
         }
-        let turn = open.answer(input).await?;
+        let turn = match slot.leash.hold(open.answer(input)).await {
+            Ok(turn) => turn?,
+            Err(ended) => ended,
+        };
         Ok(slot.show(&mut flow, turn, expiry(&registry)).await)
     })
     .await
 }
 
-/// Gives a flow up.
+/// Gives a flow up: what is being asked of the plugin is not waited for.
 pub(super) async fn abort(registry: &Arc<Registry>, flow_id: &str) -> Result<(), OperationError> {
     let slot = registry.flows().slot(flow_id)?;
+    let held = |slot: &Slot| slot.leash.holds().filter(|_| slot.is_open());
+    if let Some(why) = held(&slot) {
+        return Err(OperationError::Conflict(why.to_owned()));
+    }
+    slot.leash.give_up();
     let flow_id = flow_id.to_owned();
     let registry = Arc::clone(registry);
     in_a_task(async move {
+        // Once its turn is over. That one may have come too far in this very moment.
         let flow = slot.flow.lock().await;
-        if flow.as_ref().is_some_and(Flow::works) {
-            return Err(OperationError::Conflict("what is being deleted cannot be kept any more".to_owned()));
+        if let Some(why) = held(&slot) {
+            return Err(OperationError::Conflict(why.to_owned()));
         }
         drop(flow);
         registry.flows().forget(&flow_id);
@@ -201,6 +303,11 @@ async fn expire(registry: Weak<Registry>, flow_id: String) {
             return;
         };
         let left_ms = slot.view.lock().expires_at_ms.saturating_sub(clock.now_ms());
+        if left_ms <= 0 && slot.leash.works() {
+            // Nobody looks, and the deletion goes on: until it is over nothing else may begin.
+            slot.view.lock().expires_at_ms = registry.upgrade().map_or(i64::MAX, |registry| expiry(&registry));
+            continue;
+        }
         drop(slot);
         if left_ms > 0 {
             clock.sleep(Duration::from_millis(left_ms.unsigned_abs())).await;
@@ -209,6 +316,7 @@ async fn expire(registry: Weak<Registry>, flow_id: String) {
         let slot = registry.upgrade().and_then(|registry| registry.flows().forget(&flow_id));
         if let Some(slot) = slot {
             tracing::debug!(flow = flow_id, "a flow expired");
+            slot.leash.give_up();
             end(&slot).await;
         }
         return;

@@ -1,6 +1,7 @@
 //! Every integration by id, and the task that brings the catalog's changes to their supervisors.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use gatehouse_plugin_api::attribute::AttributeValues;
@@ -28,6 +29,8 @@ pub(super) struct Registry {
     supervised: RwLock<BTreeMap<IntegrationId, Supervised>>,
     events: broadcast::Sender<LifecycleEvent>,
     flows: Flows,
+    /// The daemon ends: nothing more is supervised. Set while `supervised` is locked.
+    closing: AtomicBool,
 }
 
 impl Registry {
@@ -41,6 +44,7 @@ impl Registry {
             supervised: RwLock::default(),
             events: broadcast::Sender::new(EVENTS),
             flows: Flows::default(),
+            closing: AtomicBool::new(false),
         });
         for row in rows {
             registry.supervise(row);
@@ -76,12 +80,16 @@ impl Registry {
         })
     }
 
-    /// Supervises an integration whose row is saved; what is there already under its id stays.
-    pub(super) fn supervise(&self, row: IntegrationRow) -> Supervised {
+    /// Supervises an integration whose row is saved; what is there already under its id stays. `None` when the daemon
+    /// is ending.
+    pub(super) fn supervise(&self, row: IntegrationRow) -> Option<Supervised> {
         let mut supervised = self.supervised.write();
+        if self.closing.load(Ordering::SeqCst) {
+            return None;
+        }
         let id = row.id.clone();
         let begin = || Supervised::begin(Arc::clone(&self.base), row, self.events.clone());
-        supervised.entry(id).or_insert_with(begin).clone()
+        Some(supervised.entry(id).or_insert_with(begin).clone())
     }
 
     /// Deletes an integration that is off, with its row.
@@ -152,9 +160,19 @@ impl Registry {
 
     /// Ends flows and stops everything side by side; each is bounded by itself.
     pub(super) async fn shut_down(&self) {
-        self.flows.close().await;
-        let all: Vec<_> = self.supervised.read().values().cloned().collect();
-        futures_util::future::join_all(all.iter().map(Supervised::close)).await;
+        let all: Vec<_> = {
+            let supervised = self.supervised.write();
+            self.closing.store(true, Ordering::SeqCst);
+            supervised.values().cloned().collect()
+        };
+        // A flow that saves waits for its integration, which answers no more once it is closed.
+        tokio::join!(self.flows.close(), futures_util::future::join_all(all.iter().map(Supervised::close)));
+    }
+
+    /// Whether the daemon is ending.
+    #[cfg(test)]
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
     }
 
     fn plugin_changed(&self, integration_type: &IntegrationType, now: &PluginNow) {

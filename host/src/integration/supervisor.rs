@@ -8,6 +8,7 @@ mod bring_up;
 mod effects;
 mod handle;
 mod inputs;
+mod news;
 mod publish;
 mod synchronize;
 
@@ -20,9 +21,10 @@ use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::message::{Progress, SettingsOutcome};
 use parking_lot::RwLock;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 pub(super) use bring_up::{Running, Unfit, failure_of_launch, fields_of, try_out, validate};
@@ -35,7 +37,6 @@ use self::inputs::Reply;
 use super::OperationError;
 use super::error::is_off;
 use super::ground::{Base, PluginNow};
-use super::host_calls::Told;
 use super::lifecycle::{self, Life, Moment, Policy, Presence};
 use super::view::{IntegrationView, LifecycleEvent};
 use crate::plugin::Staged;
@@ -59,6 +60,10 @@ struct Supervisor {
     switching: bool,
     epoch: u64,
     cancel: CancellationToken,
+    /// Cancelled when the daemon ends.
+    ending: CancellationToken,
+    /// What holds a gateway beside this task: being started, taken down, tried out. The daemon's end waits for it.
+    gateways: TaskTracker,
     poll: Option<AbortHandle>,
     progress: Option<Progress>,
     /// Snapshots under way.
@@ -83,6 +88,8 @@ struct Supervisor {
 enum Next {
     Go,
     End,
+    /// It ends with the daemon.
+    Close(oneshot::Sender<()>),
 }
 
 impl Supervisor {
@@ -115,6 +122,8 @@ impl Supervisor {
             switching: false,
             epoch: 0,
             cancel: CancellationToken::new(),
+            ending: CancellationToken::new(),
+            gateways: TaskTracker::new(),
             poll: None,
             progress: None,
             synchronizing: 0,
@@ -159,8 +168,14 @@ impl Supervisor {
             };
             // This task holds a sender itself, so the channel does not close before it ends.
             let Some(input) = input else { return };
-            if matches!(self.hear(input).await, Next::End) {
-                return;
+            match self.hear(input).await {
+                Next::Go => {}
+                Next::End => return,
+                Next::Close(reply) => {
+                    self.close(heard).await;
+                    let _ = reply.send(());
+                    return;
+                }
             }
             self.save_good().await;
         }
@@ -186,11 +201,7 @@ impl Supervisor {
                 let _ = reply.send(deleted);
                 return if gone { Next::End } else { Next::Go };
             }
-            Input::Close(reply) => {
-                self.close().await;
-                let _ = reply.send(());
-                return Next::End;
-            }
+            Input::Close(reply) => return Next::Close(reply),
             Input::Synchronize(reply) => {
                 self.synchronize(Some(reply));
                 self.announce();
@@ -386,12 +397,7 @@ impl Supervisor {
             }
             Came::Synchronized(_) if stopping => {}
             Came::Synchronized(outcome) => self.synchronized(outcome),
-            Came::Told(Told::Reading) => self.succeeded(),
-            Came::Told(Told::Health(health)) => self.step(lifecycle::Input::HealthTold(health)),
-            Came::Told(Told::Progress(progress)) => {
-                self.progress = Some(progress).filter(|progress| progress.percent.is_none_or(|done| done < 100.0));
-                self.announce();
-            }
+            Came::News(news) => self.news(&news),
             Came::SettingsTaken(taken) => {
                 self.telling = false;
                 if let (Ok(SettingsOutcome::Applied), Some(values), Some(running)) =

@@ -5,6 +5,7 @@
 mod activation;
 mod control;
 mod deactivation;
+mod ends;
 mod life;
 mod own_flows;
 mod pages;

@@ -25,6 +25,9 @@ pub struct FlowBeginRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub integration: Option<IntegrationId>,
+    /// Gives up the flow that the integration has open, if there is one, and begins a new one in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over: bool,
 }
 
 /// Answers a step of a flow.

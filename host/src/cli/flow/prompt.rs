@@ -3,10 +3,34 @@
 use gatehouse_plugin_api::attribute::{AttributeSpec, ChoiceOption, PlainValue, ValueType};
 use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, Password, PasswordDisplayMode, Select, Text};
+use tokio::sync::oneshot;
 
 use super::given_up;
 use crate::cli::failure::Failure;
 use crate::cli::plugin::{plain, takes};
+
+/// Asks on a thread of its own, so that whoever waits can end meanwhile; a question that is left open ends with the
+/// process.
+///
+/// # Errors
+/// As the question.
+pub(super) async fn asked<T: Send + 'static>(
+    question: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (told, answer) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Who has ended meanwhile wants no answer.
+        let _ = told.send(question());
+    });
+    answer.await.unwrap_or_else(|_| Err(given_up()))
+}
+
+/// Leaves a question that may be open, so that the terminal is as it was before it.
+pub(super) fn leave() {
+    // A terminal that has gone away needs nothing.
+    let _ = crossterm::terminal::disable_raw_mode();
+    let _ = crossterm::execute!(std::io::stderr(), crossterm::cursor::Show);
+}
 
 /// Asks for a field. `None`: nothing was entered and nothing is needed.
 ///

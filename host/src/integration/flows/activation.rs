@@ -102,6 +102,7 @@ impl Flow {
         };
         let info_message =
             if done.info_message.is_empty() { format!("{title} is activated.") } else { done.info_message };
+        self.leash.saves();
         // The flow's worker ends before the integration's own begins: never two of one integration.
         let overlay = self.exchange.take_overlay(&base).await;
         let view = if let Some(existing) = self.target.existing.clone() {
@@ -137,7 +138,10 @@ impl Flow {
                 base.store.kv_set(&id, space, &key, value).await?;
             }
             base.store.integration_save(row.clone()).await?;
-            let supervised = self.registry.supervise(row);
+            let supervised = self.registry.supervise(row).ok_or_else(|| {
+                let later = "the daemon is ending: the integration is saved and starts together with it";
+                OperationError::Unavailable(later.to_owned())
+            })?;
             supervised.ask(|reply| Input::Want(Desired::On, reply)).await?
         };
         Ok(Turn::Done(end_sentence(info_message, &view)))

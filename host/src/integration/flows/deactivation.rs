@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use super::flow::Turn;
+use super::leash::{AtWork, Leash};
 use super::target::Target;
 use crate::clock::Clock;
 use crate::integration::OperationError;
@@ -67,26 +68,27 @@ impl Deactivation {
         (Self { keep_settings: false, own_words, work: None }, Turn::Show { step, defaults })
     }
 
-    /// Whether the work has begun.
-    pub(super) fn works(&self) -> bool {
-        self.work.is_some()
-    }
-
     /// The answer to the step that is shown.
-    pub(super) async fn answer(&mut self, registry: &Arc<Registry>, target: &Target, answer: FlowAnswer) -> Turn {
+    pub(super) async fn answer(
+        &mut self,
+        registry: &Arc<Registry>,
+        target: &Target,
+        leash: &Leash,
+        answer: FlowAnswer,
+    ) -> Turn {
         match answer.step_id.as_str() {
             CHOICE => {
                 self.keep_settings = is_on(&answer.values, KEEP_SETTINGS);
                 if text(&answer.values, MODE) == Some(MODE_ALL) {
                     return Turn::Show { step: id_step(&target.id, FieldErrors::new()), defaults: BTreeMap::new() };
                 }
-                self.work = Some(begin_work(registry, &target.id, Some(self.keep_settings)));
+                self.work = Some(begin_work(registry, &target.id, leash.work(), Some(self.keep_settings)));
             }
             TYPE_ID if text(&answer.values, ID).map(str::trim) != Some(target.id.as_str()) => {
                 let errors = FieldErrors::from([(ID.to_owned(), format!("is not {:?}", target.id.as_str()))]);
                 return Turn::Show { step: id_step(&target.id, errors), defaults: BTreeMap::new() };
             }
-            TYPE_ID => self.work = Some(begin_work(registry, &target.id, None)),
+            TYPE_ID => self.work = Some(begin_work(registry, &target.id, leash.work(), None)),
             _ => {}
         }
         self.look(&registry.base().clock).await
@@ -115,10 +117,11 @@ impl Deactivation {
 }
 
 /// Begins the work: SAFE with whether settings are kept, ALL without.
-fn begin_work(registry: &Arc<Registry>, id: &IntegrationId, safe: Option<bool>) -> Work {
+fn begin_work(registry: &Arc<Registry>, id: &IntegrationId, at_work: AtWork, safe: Option<bool>) -> Work {
     let deleted = Arc::new(Mutex::new(0));
     let (registry, id, counted) = (Arc::clone(registry), id.clone(), Arc::clone(&deleted));
     let task = tokio::spawn(async move {
+        let _at_work = at_work;
         let supervised = registry.find(&id)?;
         // Off first and for good: whatever happens now, a restart does not start it again.
         supervised.ask(|reply| Input::Want(Desired::Off, reply)).await?;

@@ -7,6 +7,7 @@ use gatehouse_plugin_api::attribute::{AttributeSpec, AttributeValues, FieldError
 use gatehouse_plugin_api::flow::{FlowAnswer, FlowReason, FlowReply, FlowStep, StepKind};
 
 use super::deactivation::Deactivation;
+use super::leash::Leash;
 use super::own::Exchange;
 use super::target::Target;
 use crate::integration::OperationError;
@@ -65,6 +66,7 @@ pub(super) struct Flow {
     pub(super) kind: FlowKind,
     pub(super) target: Target,
     pub(super) exchange: Exchange,
+    pub(super) leash: Leash,
     lead: Lead,
     shown: FlowStep,
     /// What the plugin's own deactivation flow said at its end.
@@ -82,7 +84,7 @@ pub(super) fn opening() -> FlowStep {
 }
 
 impl Flow {
-    pub(super) fn new(registry: Arc<Registry>, flow_id: String, kind: FlowKind, target: Target) -> Self {
+    pub(super) fn new(registry: Arc<Registry>, flow_id: String, kind: FlowKind, target: Target, leash: Leash) -> Self {
         let reason = match target.existing.as_ref().map(|existing| existing.view()) {
             Some(view) if kind == FlowKind::Activate && view.desired != Desired::Off => match view.actual {
                 Actual::NeedsAuth => FlowReason::Reauthenticate,
@@ -95,6 +97,7 @@ impl Flow {
             kind,
             exchange: Exchange::new(flow_id, kind, reason),
             target,
+            leash,
             lead: Lead::Own,
             shown: opening(),
             own_words: String::new(),
@@ -104,11 +107,6 @@ impl Flow {
     /// The step that waits for its answer.
     pub(super) fn shown(&self) -> &FlowStep {
         &self.shown
-    }
-
-    /// Whether what was begun cannot be given up any more.
-    pub(super) fn works(&self) -> bool {
-        matches!(&self.lead, Lead::Deactivation(deactivation) if deactivation.works())
     }
 
     /// The settings so far: those of the integration that exists.
@@ -148,7 +146,7 @@ impl Flow {
             }
             Lead::Activation => self.settings_given(answer.values).await,
             Lead::Deactivation(deactivation) => {
-                let turn = deactivation.answer(&self.registry, &self.target, answer).await;
+                let turn = deactivation.answer(&self.registry, &self.target, &self.leash, answer).await;
                 self.note(turn)
             }
         })

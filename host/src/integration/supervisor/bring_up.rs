@@ -86,7 +86,11 @@ impl BringUp {
         };
         let launched = tokio::select! {
             biased;
-            () = cancel.cancelled() => return BroughtUp::Cancelled(None),
+            // What was launched so far is dropped with the launch. Code of it that goes on all the same is heard no more.
+            () = cancel.cancelled() => {
+                host.retire().await;
+                return BroughtUp::Cancelled(None);
+            }
             launched = base.launcher.launch(launch, Arc::new(host.clone())) => launched,
         };
         let gateway = match launched {
@@ -177,6 +181,7 @@ pub(in crate::integration) async fn try_out(
     let gateway = match base.launcher.launch(launch, Arc::new(host.clone())).await {
         Ok(gateway) => gateway,
         Err(reason) => {
+            host.retire().await;
             failure_of_launch(base, plugin, &reason).await;
             return Err(Unfit::Launch(reason));
         }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::message::{Attributes, SettingsOutcome};
 use gatehouse_plugin_api::ops;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::bring_up::{self, BringUp, Running, Unfit};
+use super::bring_up::{self, BringUp, BroughtUp, Running, Unfit};
+use super::news::News;
 use super::{Came, Input, Supervisor};
 use crate::gateway::Hosting;
 use crate::integration::attributes;
@@ -65,7 +67,7 @@ impl Supervisor {
             host: self.host_side(),
             cancel: self.cancel.clone(),
         };
-        self.beside(async move { Came::BroughtUp(bring_up.run().await) });
+        self.with_gateway(async move { Came::BroughtUp(bring_up.run().await) });
     }
 
     /// Whether a failed start goes back: at a switch in any case, else only where the new code is to blame.
@@ -76,23 +78,34 @@ impl Supervisor {
 
     fn host_side(&self) -> HostSide {
         let (epoch, inputs) = (self.epoch, self.inputs.clone());
-        let (shared, clock) = (Arc::clone(&self.shared), self.base.clock.clone());
+        let (shared, clock, news) = (Arc::clone(&self.shared), self.base.clock.clone(), Arc::<News>::default());
         let tell = move |told| match told {
             Told::Reading => shared.last_success_ms.store(clock.now_ms(), Ordering::Relaxed),
-            // When the supervisor has ended nobody wants to know.
-            told => drop(inputs.send(Input::Came(epoch, Came::Told(told)))),
+            told => news.keep(told, epoch, &inputs),
         };
         HostSide::new(self.row.id.clone(), Arc::clone(&self.base), Access::Full(Box::new(tell)))
     }
 
     /// Runs something beside this task; its outcome comes back under today's epoch.
     pub(super) fn beside(&self, work: impl Future<Output = Came> + Send + 'static) {
+        tokio::spawn(self.reporting(work));
+    }
+
+    /// As `beside`, for work that holds a gateway nobody else holds: the daemon's end waits for it.
+    fn with_gateway(&self, work: impl Future<Output = Came> + Send + 'static) {
+        self.gateways.spawn(self.reporting(work));
+    }
+
+    fn reporting(
+        &self,
+        work: impl Future<Output = Came> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let (epoch, inputs) = (self.epoch, self.inputs.clone());
         let work = async move {
             let came = work.await;
             let _ = inputs.send(Input::Came(epoch, came));
         };
-        tokio::spawn(work.in_current_span());
+        work.in_current_span()
     }
 
     pub(super) fn started(&mut self, running: Running) {
@@ -130,7 +143,7 @@ impl Supervisor {
 
     pub(super) fn take_down(&self, running: Running) {
         let base = Arc::clone(&self.base);
-        self.beside(async move {
+        self.with_gateway(async move {
             let host = running.host.clone();
             let late = running.take_down(&base).await;
             let dropped = host.dropped();
@@ -144,15 +157,21 @@ impl Supervisor {
     /// Ends a gateway that runs for nobody.
     pub(super) fn discard(&self, running: Running) {
         let base = Arc::clone(&self.base);
-        tokio::spawn(async move { running.discard(&base).await }.in_current_span());
+        self.gateways.spawn(async move { running.discard(&base).await }.in_current_span());
     }
 
     fn try_out(&self) {
         let Some(candidate) = self.candidate.clone() else { return };
         let (base, id, attributes) = (Arc::clone(&self.base), self.row.id.clone(), self.row.attributes.clone());
-        let inputs = self.inputs.clone();
+        let (inputs, ending) = (self.inputs.clone(), self.ending.clone());
         let work = async move {
-            let outcome = match bring_up::try_out(&base, &id, &candidate, &attributes).await {
+            let tried = tokio::select! {
+                biased;
+                // A trial that is dropped kills its worker.
+                () = ending.cancelled() => return,
+                tried = bring_up::try_out(&base, &id, &candidate, &attributes) => tried,
+            };
+            let outcome = match tried {
                 Ok(()) => Ok(()),
                 Err(Unfit::Launch(reason)) => Err(reason),
                 Err(Unfit::Settings(fields)) => {
@@ -161,7 +180,7 @@ impl Supervisor {
             };
             let _ = inputs.send(Input::TriedOut(candidate.sha256().to_owned(), outcome));
         };
-        tokio::spawn(work.in_current_span());
+        self.gateways.spawn(work.in_current_span());
     }
 
     /// What runs is good: it is what a later switch goes back to.
@@ -200,11 +219,22 @@ impl Supervisor {
         });
     }
 
-    /// The daemon ends: stops within its bound, whatever state this is in.
-    pub(super) async fn close(&mut self) {
+    /// The daemon ends: stops within its bound, whatever state this is in. Nothing of it runs when this resolves.
+    pub(super) async fn close(mut self, mut heard: mpsc::UnboundedReceiver<Input>) {
+        self.ending.cancel();
         self.cancel.cancel();
         if let Some(running) = self.let_go() {
             running.take_down(&self.base).await;
+        }
+        self.gateways.close();
+        self.gateways.wait().await;
+        // One that came up in the very moment is in nobody's hands yet. Whoever asked hears of the end by the loss of
+        // the answer.
+        heard.close();
+        while let Ok(input) = heard.try_recv() {
+            if let Input::Came(_, Came::BroughtUp(BroughtUp::Started(running))) = input {
+                running.take_down(&self.base).await;
+            }
         }
     }
 }

@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 
 use super::bring_up::BroughtUp;
 use super::handle::SettingsTurn;
+use super::news::News;
 use super::synchronize::SyncReply;
 use crate::gateway::Exit;
 use crate::integration::OperationError;
 use crate::integration::ground::PluginNow;
-use crate::integration::host_calls::Told;
 use crate::integration::view::IntegrationView;
 use crate::reason::Reason;
 use crate::store::Desired;
@@ -68,8 +68,8 @@ pub(in crate::integration) enum Came {
     Synchronized(Result<SyncOutcome, CallError>),
     /// The end of taking down; the reason when it was killed.
     TakenDown(Option<Reason>),
-    /// What the gateway told by itself.
-    Told(Told),
+    /// The gateway told something by itself.
+    News(Arc<News>),
     /// What it did with changed settings.
     SettingsTaken(Result<SettingsOutcome, CallError>),
 }

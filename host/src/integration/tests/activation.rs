@@ -215,7 +215,7 @@ async fn types_and_integrations_share_one_namespace() {
     rig.plugins.take("hue", super::rig::reason(ReasonCode::NotElf, "it is not an ELF file"));
     let error = rig.begin(FlowKind::Activate, "hue").await.unwrap_err();
     assert!(matches!(&error, OperationError::Unavailable(sentence) if sentence.contains("not an ELF")), "{error}");
-    let nothing = FlowBegin { kind: FlowKind::Activate, integration_type: None, integration: None };
+    let nothing = FlowBegin { kind: FlowKind::Activate, integration_type: None, integration: None, take_over: false };
     assert!(matches!(rig.integrations.flow_begin(nothing).await, Err(OperationError::Invalid { .. })));
 }
 

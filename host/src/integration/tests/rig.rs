@@ -275,10 +275,17 @@ impl Rig {
     }
 
     pub(in crate::integration) async fn begin(&self, kind: FlowKind, name: &str) -> Result<FlowView, OperationError> {
-        let begin = match kind {
-            FlowKind::Activate => FlowBegin { kind, integration_type: None, integration: Some(id(name)) },
-            FlowKind::Deactivate => FlowBegin { kind, integration_type: None, integration: Some(id(name)) },
-        };
+        let begin = FlowBegin { kind, integration_type: None, integration: Some(id(name)), take_over: false };
+        self.integrations.flow_begin(begin).await
+    }
+
+    /// Begins a flow in the place of the one that is open.
+    pub(in crate::integration) async fn take_over(
+        &self,
+        kind: FlowKind,
+        name: &str,
+    ) -> Result<FlowView, OperationError> {
+        let begin = FlowBegin { kind, integration_type: None, integration: Some(id(name)), take_over: true };
         self.integrations.flow_begin(begin).await
     }
 
@@ -291,6 +298,7 @@ impl Rig {
             kind: FlowKind::Activate,
             integration_type: Some(IntegrationType::new(of).unwrap()),
             integration: Some(id(name)),
+            take_over: false,
         };
         self.integrations.flow_begin(begin).await
     }
