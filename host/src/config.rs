@@ -188,7 +188,8 @@ impl Default for History {
             commit_rows: 5_000,
             durability: Durability::Process,
             queue_rows: 20_000,
-            subscriber_rows: 10_000,
+            // More than the database's queue: a burst that the queue takes is not lost on a subscriber that reads.
+            subscriber_rows: 50_000,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -27,7 +28,16 @@ const READINGS: u64 = 300_000;
 const STABILITY_MS: f64 = 10.0;
 const LAMP: &str = "/v1/states/virtual-house:lamp%2Fpower";
 
+/// The first argument with which this program is the baseline's server.
+const BARE_AXUM: &str = "bare-axum";
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, socket, body] = &arguments[..]
+        && mode == BARE_AXUM
+    {
+        return BareAxum::serve(socket, body.clone());
+    }
     requests();
     readings("isolated", "");
     readings("in-process", "[integration.probe]\nhosting = \"in_process\"\n");
@@ -89,18 +99,33 @@ impl Client {
     }
 }
 
-/// A bare axum handler on a Unix socket that answers the same bytes.
-fn bare_axum(socket: &Path, body: String) {
-    let listener = std::os::unix::net::UnixListener::bind(socket).expect("bound");
-    listener.set_nonblocking(true).expect("non-blocking");
-    std::thread::spawn(move || {
+/// A bare axum handler that answers the same bytes on a Unix socket, in a process of its own as the daemon is.
+struct BareAxum(Child);
+
+impl BareAxum {
+    fn start(socket: &Path, body: &str) -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let child = Command::new(program).arg(BARE_AXUM).arg(socket).arg(body).spawn().expect("started");
+        wait_for("the bare handler", || UnixStream::connect(socket).map(drop).map_err(|error| error.to_string()));
+        Self(child)
+    }
+
+    /// What the process does.
+    fn serve(socket: &str, body: String) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let listener = tokio::net::UnixListener::from_std(listener).expect("a listener");
+            let listener = tokio::net::UnixListener::bind(socket).expect("bound");
             let answer = move || async move { ([("content-type", "application/json")], body) };
             axum::serve(listener, Router::new().route("/state", get(answer))).await.expect("served");
         });
-    });
+    }
+}
+
+impl Drop for BareAxum {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn requests() {
@@ -108,7 +133,7 @@ fn requests() {
     daemon.with_house();
     let body = daemon.get(LAMP).expect("a state").body;
     let bare = daemon.home().join("bare.sock");
-    bare_axum(&bare, body);
+    let _bare = BareAxum::start(&bare, &body);
     let (mut ours, mut theirs) = (Client::to(&daemon.socket()), Client::to(&bare));
     let rate = |client: &mut Client, path: &str| {
         let began = Instant::now();
