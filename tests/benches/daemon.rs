@@ -183,6 +183,12 @@ fn readings(hosting: &str, config: &str) {
     let mut stream = UnixStream::connect(daemon.socket()).expect("connected");
     stream.write_all(b"GET /v1/events?states=true&batch=1 HTTP/1.1\r\nhost: g\r\n\r\n").expect("sent");
     let mut lines = BufReader::with_capacity(1 << 20, stream);
+    let mut line = Vec::new();
+    while !line.starts_with(b"retry:") {
+        // The stream's first line: from here on every reading comes.
+        line.clear();
+        assert!(lines.read_until(b'\n', &mut line).expect("a line") > 0, "the stream never began");
+    }
     let socket = daemon.socket();
     let began = Instant::now();
     let emitter = std::thread::spawn(move || {
@@ -190,7 +196,6 @@ fn readings(hosting: &str, config: &str) {
         Client::to(&socket).ask("GET", &path, "");
     });
     let mut seen = 0;
-    let mut line = Vec::new();
     while seen < READINGS {
         line.clear();
         assert!(lines.read_until(b'\n', &mut line).expect("a line") > 0, "the stream ended at {seen} readings");
