@@ -2,7 +2,7 @@
 //!
 //! Release binary and plugins (`GATEHOUSE_PROFILE=release`), a home of its own for each row. Where a row has a
 //! baseline, both are measured in turns in the same run; figures are medians. Rows go to standard output as JSON lines.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its rows")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its rows")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -38,12 +38,23 @@ fn main() {
     {
         return BareAxum::serve(socket, body.clone());
     }
-    requests();
-    readings("isolated", "");
-    readings("in-process", "[integration.probe]\nhosting = \"in_process\"\n");
-    dropped();
-    for count in [1, 10, 100] {
-        started(count);
+    // `cargo bench --bench daemon -- requests` measures that part alone.
+    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let is_wanted = |part: &str| wanted.is_none_or(|wanted| wanted == part);
+    if is_wanted("requests") {
+        requests();
+    }
+    if is_wanted("readings") {
+        readings("isolated", "");
+        readings("in-process", "[integration.probe]\nhosting = \"in_process\"\n");
+    }
+    if is_wanted("dropped") {
+        dropped();
+    }
+    if is_wanted("started") {
+        for count in [1, 10, 100] {
+            started(count);
+        }
     }
 }
 
@@ -147,6 +158,7 @@ fn requests() {
         fast.push(rate(&mut ours, LAMP));
         base.push(rate(&mut theirs, "/state"));
     }
+    eprintln!("GET of one state, each round: {fast:.0?} beside {base:.0?}");
     let (fast, base) = (median(fast), median(base));
     tell("GET of one state, beside a bare axum handler", fast, "1/s", Some(base), ">= 0.8x", Some(fast >= 0.8 * base));
 
