@@ -62,6 +62,11 @@ impl Integrations {
         self.0.find(id).map(|integration| integration.view())
     }
 
+    /// What it does now; `None` when there is no such integration.
+    pub fn actual(&self, id: &IntegrationId) -> Option<Actual> {
+        self.0.get(id).map(|integration| integration.actual())
+    }
+
     /// Changes from now on.
     pub fn subscribe(&self) -> tokio::sync::broadcast::Receiver<LifecycleEvent> {
         self.0.subscribe()

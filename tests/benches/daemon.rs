@@ -27,6 +27,9 @@ const READINGS: u64 = 300_000;
 /// What a file that was moved in waits before it is looked at (`plugin/discovery/rest.rs`).
 const STABILITY_MS: f64 = 10.0;
 const LAMP: &str = "/v1/states/virtual-house:lamp%2Fpower";
+const POWER: &str = "/v1/states/probe:probe%2Fpower";
+/// Configuration that takes the probe into the daemon.
+const IN_PROCESS: &str = "[integration.probe]\nhosting = \"in_process\"\n";
 
 /// The first argument with which this program is the baseline's server.
 const BARE_AXUM: &str = "bare-axum";
@@ -44,9 +47,12 @@ fn main() {
     if is_wanted("requests") {
         requests();
     }
+    if is_wanted("controls") {
+        controls();
+    }
     if is_wanted("readings") {
         readings("isolated", "");
-        readings("in-process", "[integration.probe]\nhosting = \"in_process\"\n");
+        readings("in-process", IN_PROCESS);
     }
     if is_wanted("dropped") {
         dropped();
@@ -162,22 +168,39 @@ fn requests() {
     let (fast, base) = (median(fast), median(base));
     tell("GET of one state, beside a bare axum handler", fast, "1/s", Some(base), ">= 0.8x", Some(fast >= 0.8 * base));
 
-    let mut gets: Vec<f64> = (0..REQUESTS).map(|_| ours.ask("GET", LAMP, "")).collect();
-    let control = format!("{LAMP}/control");
-    let mut sets: Vec<f64> = (0..REQUESTS)
-        .map(|at| ours.ask("POST", &control, &json!({"value": {"on_off": at % 2 == 0}}).to_string()))
-        .collect();
-    let (get, set) = (percentile(&mut gets, 50), percentile(&mut sets, 50));
-    tell("control, client to plugin and back, p50 (beside a GET: the client's hop)", set, "us", Some(get), "", None);
-    tell("control, share of daemon, worker and plugin", (set - get).max(0.0) / set * 100.0, "%", None, "", None);
-    let p99 = percentile(&mut sets, 99);
-    tell("control, client to plugin and back, p99", p99, "us", Some(percentile(&mut gets, 99)), "", None);
-
     let worker = daemon.wait_state("virtual-house", "running")["pid"].as_i64().expect("a worker");
     let host = pss(daemon.pid().as_raw_nonzero().get().into());
     tell("host PSS, one integration", host, "MB", None, "<= 20", Some(host <= 20.0));
     let worker = pss(worker);
     tell("worker PSS, virtual-house", worker, "MB", None, "<= 3", Some(worker <= 3.0));
+}
+
+/// Setting a state of the probe, which only answers: all that is between a client and a plugin, and which hop has what.
+fn controls() {
+    let timed = |config: &str| {
+        let daemon = Daemon::start_with(config);
+        daemon.drop_plugin("probe_plugin");
+        daemon.cli(&["integration", "activate", "probe", "--yes"]).ok();
+        daemon.wait_state("probe", "running");
+        let mut client = Client::to(&daemon.socket());
+        let get: Vec<f64> = (0..REQUESTS).map(|_| client.ask("GET", POWER, "")).collect();
+        let control = format!("{POWER}/control");
+        let body = |at: usize| json!({"value": {"on_off": at.is_multiple_of(2)}}).to_string();
+        let set: Vec<f64> = (0..REQUESTS).map(|at| client.ask("POST", &control, &body(at))).collect();
+        (get, set)
+    };
+    let (mut get, mut isolated) = timed("");
+    let (_, mut near) = timed(IN_PROCESS);
+    for (percent, name) in [(50, "p50"), (99, "p99")] {
+        let get = percentile(&mut get, percent);
+        let (isolated, near) = (percentile(&mut isolated, percent), percentile(&mut near, percent));
+        tell(&format!("control, client to plugin and back, isolated, {name}"), isolated, "us", None, "", None);
+        tell(&format!("control, client to plugin and back, in-process, {name}"), near, "us", None, "", None);
+        let share = |part: f64| part.max(0.0) / isolated * 100.0;
+        tell(&format!("  of it client and HTTP (a GET), {name}"), share(get), "%", None, "", None);
+        tell(&format!("  of it the worker's process, {name}"), share(isolated - near), "%", None, "", None);
+        tell(&format!("  of it daemon and plugin, {name}"), share(near - get), "%", None, "", None);
+    }
 }
 
 /// The proportional set size of a process, in MB (proc(5), smaps_rollup).

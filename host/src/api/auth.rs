@@ -1,9 +1,13 @@
 //! Who may do what: the kernel says who connects, the route table says what a route needs.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::Either;
 use tokio_util::sync::CancellationToken;
+use tower::{Layer, Service};
 
 use super::errors::ApiError;
 
@@ -40,17 +44,44 @@ pub(super) fn permission_of(peer_uid: u32) -> Option<Permission> {
     (peer_uid == 0 || peer_uid == rustix::process::geteuid().as_raw()).then_some(Permission::Control)
 }
 
-/// Lets a request through to a route that needs `needed`, or refuses it.
-pub(super) async fn check(State(needed): State<Permission>, request: Request, next: Next) -> Response {
-    let may = request.extensions().get::<Caller>().and_then(|caller| caller.may);
-    if may.is_some_and(|may| may >= needed) {
-        next.run(request).await
-    } else {
-        ApiError::forbidden(format!(
+/// Lets requests through to a route that needs a permission, or refuses them; no allocation on the way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs(pub(super) Permission);
+
+impl<S> Layer<S> for Needs {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { needed: self.0, inner }
+    }
+}
+
+/// A route behind its permission.
+#[derive(Debug, Clone)]
+pub(super) struct Guarded<S> {
+    needed: Permission,
+    inner: S,
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Guarded<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let may = request.extensions().get::<Caller>().and_then(|caller| caller.may);
+        if may.is_some_and(|may| may >= self.needed) {
+            return Either::Left(self.inner.call(request));
+        }
+        let refusal = ApiError::forbidden(format!(
             "this needs the permission to {}: run it as the user that runs the daemon, or as root",
-            needed.word()
-        ))
-        .into_response()
+            self.needed.word()
+        ));
+        Either::Right(ready(Ok(refusal.into_response())))
     }
 }
 

@@ -2,13 +2,13 @@
 
 use axum::Router;
 use axum::http::Method;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::auth::Needs;
 use super::auth::Permission::{self, Control, Read};
 use super::handlers::{entity, feed, flow, integration, manage, plugin, state, status};
-use super::{auth, errors};
+use super::errors;
 use crate::app::App;
 
 /// One route.
@@ -68,7 +68,7 @@ pub(super) fn router(app: App) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let method = MethodFilter::try_from(route.method.clone()).expect("the table names common methods only");
-        let checked = (route.handler)(method).layer(from_fn_with_state(route.permission, auth::check));
+        let checked = (route.handler)(method).layer(Needs(route.permission));
         router = router.route(route.path, checked);
     }
     router

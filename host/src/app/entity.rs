@@ -10,7 +10,7 @@ use gatehouse_plugin_api::value::{StateKind, Value};
 
 use super::view::{self, Availability, ControlAnswer, ControlRequest, EntityState, History, State};
 use super::{App, is_running};
-use crate::entity::{Attachment, Entity, HistoryPage, LiveState};
+use crate::entity::{Attachment, Entity, HistoryPage, LiveState, name_key};
 use crate::integration::OperationError;
 use crate::nearest::did_you_mean;
 
@@ -102,8 +102,7 @@ impl App {
     /// `NotFound`, with the nearest address.
     pub fn state_get(&self, address: &StateAddress) -> Result<State, OperationError> {
         let (entity, declared) = self.state_found(address)?;
-        let id = &entity.address.integration;
-        let runs = self.integrations().view(id).is_ok_and(|view| is_running(view.actual));
+        let runs = self.integrations().actual(&entity.address.integration).is_some_and(is_running);
         let online = runs && entity.attachment == Attachment::Attached;
         let availability = if online { Availability::Online } else { Availability::Offline };
         let address = StateAddress { entity: entity.address.clone(), state: declared.name.clone() };
@@ -182,8 +181,8 @@ impl App {
             }
             other => other,
         })?;
-        let wanted = address.state.as_str().to_lowercase();
-        let declared = entity.declaration.states.iter().find(|state| state.name.as_str().to_lowercase() == wanted);
+        let wanted = name_key(address.state.as_str());
+        let declared = entity.declaration.states.iter().find(|state| name_key(state.name.as_str()) == wanted);
         match declared.cloned() {
             Some(declared) => Ok((entity, declared)),
             None => {

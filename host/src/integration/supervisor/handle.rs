@@ -12,7 +12,7 @@ use super::bring_up::Running;
 use super::inputs::Input;
 use crate::integration::OperationError;
 use crate::integration::ground::Base;
-use crate::integration::view::{IntegrationView, LifecycleEvent};
+use crate::integration::view::{Actual, IntegrationView, LifecycleEvent};
 use crate::store::IntegrationRow;
 
 /// An integration's supervisor, as seen from outside. Cheap to clone.
@@ -59,6 +59,11 @@ impl Supervised {
             return view;
         }
         Arc::new(IntegrationView { last_success_ms, ..IntegrationView::clone(&view) })
+    }
+
+    /// What it does now.
+    pub(in crate::integration) fn actual(&self) -> Actual {
+        self.view.borrow().actual
     }
 
     /// The gateway that runs now.
