@@ -7,8 +7,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::auth::Needs;
 use super::auth::Permission::{self, Control, Read};
-use super::handlers::{entity, feed, flow, integration, manage, plugin, state, status};
 use super::errors;
+use super::handlers::{entity, feed, flow, integration, manage, plugin, state, status};
 use crate::app::App;
 
 /// One route.
