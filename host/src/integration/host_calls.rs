@@ -9,6 +9,7 @@
 //! counted.
 
 mod lanes;
+mod snapshots;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,12 +18,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::ids::IntegrationId;
-use gatehouse_plugin_api::message::{Health, Log, Progress, SyncOutcome};
+use gatehouse_plugin_api::message::{Health, Log, Progress};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use self::snapshots::{Snapshots, SyncWindow};
 use crate::gateway::{HostCalls, HostReply};
 use crate::integration::ground::Base;
 use crate::log;
@@ -72,10 +74,7 @@ struct Parts {
     waiting_bytes: Arc<AtomicUsize>,
     house_lane: mpsc::Sender<lanes::Job>,
     store_lane: mpsc::Sender<lanes::Job>,
-    /// One snapshot is asked for at a time.
-    sync_turn: tokio::sync::Mutex<()>,
-    /// What the last complete snapshot changed.
-    synced: Mutex<Option<SyncOutcome>>,
+    snapshots: Snapshots,
 }
 
 impl HostSide {
@@ -92,8 +91,7 @@ impl HostSide {
             waiting_bytes: Arc::default(),
             house_lane,
             store_lane,
-            sync_turn: tokio::sync::Mutex::default(),
-            synced: Mutex::default(),
+            snapshots: Snapshots::default(),
         }));
         lanes::run_house(Arc::downgrade(&side.0), house_jobs);
         lanes::run_store(Arc::downgrade(&side.0), store_jobs);
@@ -122,14 +120,9 @@ impl HostSide {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until no other snapshot is asked for; the turn lasts until what is returned is dropped.
-    pub(super) async fn sync_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.sync_turn.lock().await
-    }
-
-    /// Takes out what the last complete snapshot changed.
-    pub(super) fn take_synced(&self) -> Option<SyncOutcome> {
-        self.0.synced.lock().take()
+    /// Waits until no other snapshot is asked for. Parts of the next are taken until what is returned is dropped.
+    pub(super) async fn sync_window(&self) -> SyncWindow<'_> {
+        self.0.snapshots.open().await
     }
 
     /// Takes out what a flow wrote into its stores.
@@ -202,13 +195,19 @@ impl HostCalls for HostSide {
             reply.complete(&answer);
             return;
         }
+        let serial = parts.snapshots.awaited().filter(|_| snapshots::is_part(op));
+        if serial.is_none() && snapshots::is_part(op) && matches!(parts.access, Access::Full(_)) {
+            parts.dropped.fetch_add(1, Ordering::Relaxed);
+            reply.complete::<()>(&Err(snapshots::unasked(op)));
+            return;
+        }
         let waits = lanes::Waits::new(&parts.waiting_bytes, request.len());
         if waits.before() > WAITING_BYTES {
             refuse(reply, ErrorCode::Refused, "too much waits already: await the answers before asking more");
             return;
         }
         let lane = if lanes::is_for_store(op) { &parts.store_lane } else { &parts.house_lane };
-        if let Err(error) = lane.try_send(lanes::Job::Call { op, request, reply, waits })
+        if let Err(error) = lane.try_send(lanes::Job::Call { op, request, reply, waits, serial })
             && let lanes::Job::Call { reply, .. } = error.into_inner()
         {
             refuse(reply, ErrorCode::Refused, "too many calls wait already: await the answers before asking more");

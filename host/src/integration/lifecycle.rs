@@ -175,6 +175,7 @@ impl Life {
             }
             Input::StartFailed { reason, goes_back: true, .. } if self.actual == Actual::Starting => {
                 self.note = Some(went_back("its new version failed to start", &reason));
+                self.forget_words();
                 effects.push(Effect::StartPrevious);
             }
             Input::StartFailed { failure, reason, .. } if self.actual == Actual::Starting => match failure {
@@ -374,12 +375,17 @@ impl Life {
         }
     }
 
-    /// The state that desire and plugin ask for when nothing runs.
-    fn settle(&mut self, effects: &mut Vec<Effect>) {
+    /// What a generation said of itself, and what was found of it, goes with it.
+    fn forget_words(&mut self) {
         self.told = None;
         self.poll_trouble = None;
         self.sync_trouble = None;
         self.polled_well = false;
+    }
+
+    /// The state that desire and plugin ask for when nothing runs.
+    fn settle(&mut self, effects: &mut Vec<Effect>) {
+        self.forget_words();
         (self.actual, self.reason) = match (self.desired, &self.presence) {
             (Desired::Off, _) => (Actual::Off, deactivated()),
             (_, Presence::Missing(reason)) => (Actual::Missing, reason.clone()),

@@ -38,7 +38,7 @@ use super::OperationError;
 use super::error::is_off;
 use super::ground::{Base, PluginNow};
 use super::lifecycle::{self, Life, Moment, Policy, Presence};
-use super::view::{IntegrationView, LifecycleEvent};
+use super::view::{Actual, IntegrationView, LifecycleEvent};
 use crate::plugin::Staged;
 use crate::reason::{Reason, ReasonCode};
 use crate::store::{Desired, IntegrationRow, KvSpace, StoreError};
@@ -65,9 +65,14 @@ struct Supervisor {
     /// What holds a gateway beside this task: being started, taken down, tried out. The daemon's end waits for it.
     gateways: TaskTracker,
     poll: Option<AbortHandle>,
+    /// By the gateway's own word.
     progress: Option<Progress>,
+    /// That word began during a snapshot.
+    progress_of_sync: bool,
     /// Snapshots under way.
     synchronizing: u32,
+    /// One of them has lasted long enough to be told of.
+    sync_shown: bool,
     /// Contents that were loaded into this process: their libraries stay mapped.
     mapped: BTreeSet<String>,
     /// People who wait until it is settled.
@@ -126,7 +131,9 @@ impl Supervisor {
             gateways: TaskTracker::new(),
             poll: None,
             progress: None,
+            progress_of_sync: false,
             synchronizing: 0,
+            sync_shown: false,
             mapped: BTreeSet::new(),
             waiting: Vec::new(),
             applying: Vec::new(),
@@ -187,13 +194,19 @@ impl Supervisor {
             Input::Settings(values, turn, reply) => self.settings(values, turn, reply).await,
             Input::Activate(activation, turn, reply) => self.activate(*activation, turn, reply).await,
             Input::Erase(reply) => {
-                let erased = self.erase().await;
+                let erased = match self.in_use() {
+                    Some(refused) => Err(refused),
+                    None => self.erase().await,
+                };
                 self.announce();
                 // Who no longer waits needs no answer; the same holds below.
                 let _ = reply.send(erased.map(|()| Arc::clone(&self.view.borrow())));
             }
             Input::Delete(reply) => {
-                let deleted = self.base.store.integration_delete(&self.row.id).await.map_err(OperationError::from);
+                let deleted = match self.in_use() {
+                    Some(refused) => Err(refused),
+                    None => self.base.store.integration_delete(&self.row.id).await.map_err(OperationError::from),
+                };
                 let gone = deleted.is_ok();
                 if gone {
                     self.announce_deletion();
@@ -298,6 +311,13 @@ impl Supervisor {
         }
     }
 
+    /// The refusal of what needs it off, with nothing of it running.
+    fn in_use(&self) -> Option<OperationError> {
+        let idle = self.row.desired == Desired::Off && self.life.actual == Actual::Off && self.running().is_none();
+        let (id, now) = (&self.row.id, self.life.actual.word());
+        (!idle).then(|| OperationError::Conflict(format!("{id} is in use ({now}): it must be off before that")))
+    }
+
     /// SAFE deactivation's part: settings and secrets go, the row and the key-value data stay.
     async fn erase(&mut self) -> Result<(), OperationError> {
         self.row.attributes = AttributeValues::default();
@@ -395,6 +415,7 @@ impl Supervisor {
                 let (failure, reason) = failure_of_call(&error, "a poll", ReasonCode::PollFailed);
                 self.step(lifecycle::Input::PollFailed(failure, reason));
             }
+            Came::SyncLasts => self.sync_lasts(),
             Came::Synchronized(_) if stopping => {}
             Came::Synchronized(outcome) => self.synchronized(outcome),
             Came::News(news) => self.news(&news),

@@ -5,15 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
-use gatehouse_plugin_api::message::{
-    Declare, Emit, EmitOutcome, EntityDeclaration, Key, KeyBlob, Keys, MaybeBlob, Remove, SyncOutcome,
-};
+use gatehouse_plugin_api::message::{Declare, Emit, EmitOutcome, Key, KeyBlob, Keys, MaybeBlob, Remove};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Access, Parts, Told};
-use crate::entity::bounds;
 use crate::gateway::HostReply;
 use crate::store::{KvSpace, StoreError};
 
@@ -21,24 +18,13 @@ use crate::store::{KvSpace, StoreError};
 const VALUE_BYTES: usize = 1024 * 1024;
 /// The longest key, in bytes.
 const KEY_BYTES: usize = 255;
-/// The most entities in one snapshot: no integration may have more.
-const SNAPSHOT_ENTITIES: usize = bounds::ENTITIES_MAX;
-/// The most bytes of the chunks of one snapshot.
-const SNAPSHOT_BYTES: usize = 64 * 1024 * 1024;
 /// The most that a gateway may keep before its activation is done.
 const OVERLAY_BYTES: usize = 16 * 1024 * 1024;
 
-/// A snapshot on its way: its entities so far and the bytes they came in.
-#[derive(Debug, Default)]
-struct Arriving {
-    entities: Vec<EntityDeclaration>,
-    bytes: usize,
-}
-
 /// What a lane works off.
 pub(super) enum Job {
-    /// One call.
-    Call { op: &'static Op, request: Vec<u8>, reply: HostReply, waits: Waits },
+    /// One call; with the snapshot that was waited for when a part of one came.
+    Call { op: &'static Op, request: Vec<u8>, reply: HostReply, waits: Waits, serial: Option<u64> },
     /// Tell when everything before is done.
     Mark(oneshot::Sender<()>),
 }
@@ -76,17 +62,23 @@ pub(super) fn is_for_store(op: &Op) -> bool {
 /// Works off entities and readings until the generation's side is dropped.
 pub(super) fn run_house(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
     tokio::spawn(async move {
-        let mut snapshot = None;
+        let mut arriving = None;
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Mark(done) => drop(done.send(())),
-                Job::Call { op, request, reply, waits } => {
+                Job::Call { op, request, reply, waits, serial } => {
                     let Some(parts) = parts.upgrade() else { return };
                     if matches!(parts.access, Access::Provisional(_)) {
                         let message = format!("{} is not possible before the integration is activated", op.name);
                         reply.complete::<()>(&Err(CallError::new(ErrorCode::Refused, message)));
+                    } else if let Some(serial) = serial {
+                        match parts.take_part(op, serial, &request, &mut arriving).await {
+                            Ok(Some(outcome)) => reply.complete(&Ok(outcome)),
+                            Ok(None) => reply.complete(&Ok(())),
+                            Err(error) => reply.complete::<()>(&Err(error)),
+                        }
                     } else {
-                        house_call(&parts, op, &request, reply, &mut snapshot).await;
+                        house_call(&parts, op, &request, reply).await;
                     }
                     drop(waits);
                 }
@@ -95,7 +87,7 @@ pub(super) fn run_house(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
     });
 }
 
-async fn house_call(parts: &Arc<Parts>, op: &Op, request: &[u8], reply: HostReply, snapshot: &mut Option<Arriving>) {
+async fn house_call(parts: &Arc<Parts>, op: &Op, request: &[u8], reply: HostReply) {
     let (house, id) = (&parts.base.house, &parts.id);
     match *op {
         ops::EMIT => reply.complete(&emit(parts, request).await),
@@ -117,21 +109,6 @@ async fn house_call(parts: &Arc<Parts>, op: &Op, request: &[u8], reply: HostRepl
                 Ok(remove) => house.remove(id, remove.entities).await,
                 Err(error) => Err(error),
             };
-            reply.complete(&done);
-        }
-        ops::SYNC_BEGIN => {
-            *snapshot = Some(Arriving::default());
-            reply.complete(&Ok(()));
-        }
-        ops::SYNC_CHUNK => reply.complete(&add_chunk(snapshot, request)),
-        ops::SYNC_END => {
-            let done: Result<SyncOutcome, _> = match snapshot.take() {
-                Some(arriving) => house.synchronize(id, arriving.entities).await,
-                None => Err(out_of_order("sync_end")),
-            };
-            if let Ok(outcome) = &done {
-                *parts.synced.lock() = Some(*outcome);
-            }
             reply.complete(&done);
         }
         _ => {
@@ -166,32 +143,13 @@ fn answer_after_flush<T: serde::Serialize + Send + 'static>(
     });
 }
 
-fn out_of_order(name: &str) -> CallError {
-    CallError::new(ErrorCode::InvalidRequest, format!("{name} came without sync_begin before it"))
-}
-
-fn add_chunk(snapshot: &mut Option<Arriving>, request: &[u8]) -> Result<(), CallError> {
-    let arriving = snapshot.as_mut().ok_or_else(|| out_of_order("sync_chunk"))?;
-    let chunk: Declare = wire::decode(request)?;
-    arriving.bytes += request.len();
-    if arriving.entities.len() + chunk.entities.len() > SNAPSHOT_ENTITIES || arriving.bytes > SNAPSHOT_BYTES {
-        *snapshot = None;
-        let message = format!(
-            "the snapshot has more than {SNAPSHOT_ENTITIES} entities or {SNAPSHOT_BYTES} bytes and is given up"
-        );
-        return Err(CallError::new(ErrorCode::Refused, message));
-    }
-    arriving.entities.extend(chunk.entities);
-    Ok(())
-}
-
 /// Works off the key-value stores until the generation's side is dropped.
 pub(super) fn run_store(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
     tokio::spawn(async move {
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Mark(done) => drop(done.send(())),
-                Job::Call { op, request, reply, waits } => {
+                Job::Call { op, request, reply, waits, .. } => {
                     let Some(parts) = parts.upgrade() else { return };
                     store_call(&parts, op, &request, reply).await;
                     drop(waits);

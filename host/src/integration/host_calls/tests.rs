@@ -3,9 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use gatehouse_plugin_api::error::ErrorCode;
-use gatehouse_plugin_api::message::{
-    Declare, Emit, EmitOutcome, EntityDeclaration, Key, KeyBlob, Keys, MaybeBlob, Reading, Remove, SyncOutcome,
-};
+use gatehouse_plugin_api::message::{Declare, Emit, EmitOutcome, Key, KeyBlob, Keys, MaybeBlob, Reading, Remove};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::value::Value;
 
@@ -52,23 +50,6 @@ async fn what_was_not_declared_is_refused_and_counted() {
     let missing = Remove { entities: vec![lamp(true).name] };
     let error = rig.gateway().ask::<_, ()>(ops::REMOVE, &missing).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
-}
-
-#[tokio::test]
-async fn a_snapshot_comes_in_chunks_and_counts_at_its_end() {
-    let rig = running().await;
-    let gateway = rig.gateway();
-    gateway.ask::<_, ()>(ops::DECLARE, &declare()).await.unwrap();
-    let error = gateway.ask::<_, ()>(ops::SYNC_CHUNK, &declare()).await.unwrap_err();
-    assert_eq!(error.message, "sync_chunk came without sync_begin before it");
-    let named = |name: &str| EntityDeclaration { name: name.parse().unwrap(), ..lamp(true) };
-    gateway.ask::<_, ()>(ops::SYNC_BEGIN, &()).await.unwrap();
-    for name in ["a", "b"] {
-        gateway.ask::<_, ()>(ops::SYNC_CHUNK, &Declare { entities: vec![named(name)] }).await.unwrap();
-    }
-    let outcome: SyncOutcome = gateway.ask(ops::SYNC_END, &()).await.unwrap();
-    assert_eq!((outcome.created, outcome.detached), (2, 1));
-    assert!(gateway.ask::<_, SyncOutcome>(ops::SYNC_END, &()).await.is_err());
 }
 
 #[tokio::test]

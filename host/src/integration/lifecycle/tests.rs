@@ -76,6 +76,8 @@ fn every_input() -> Vec<Input> {
         Input::Probed(Err(why(ReasonCode::OpenFailed))),
         Input::Started,
         Input::PollOk,
+        Input::Synchronized(Ok(())),
+        Input::Synchronized(Err(why(ReasonCode::SynchronizeFailed))),
         Input::HealthTold(Health { status: HealthStatus::Warning, message: "low battery".into() }),
         Input::Ended(why(ReasonCode::WorkerKilled)),
         Input::SettingsSaved,
@@ -121,6 +123,7 @@ fn whatever_happened_a_person_gets_it_running_with_a_sound_plugin() {
                 Input::Started,
                 Input::HealthTold(Health { status: HealthStatus::Healthy, message: String::new() }),
                 Input::PollOk,
+                Input::Synchronized(Ok(())),
             ] {
                 life = life.step(step, AT, &policy()).0;
             }
@@ -162,6 +165,8 @@ fn transitions() {
     let health = |status| Input::HealthTold(Health { status, message: "so".into() });
     let credentials = || start_failed(Failure::Credentials, ReasonCode::BadCredentials);
     let poll = |failure| Input::PollFailed(failure, why(ReasonCode::PollFailed));
+    let synchronized =
+        |well: bool| Input::Synchronized(if well { Ok(()) } else { Err(why(ReasonCode::SynchronizeFailed)) });
     for (life, input, state, code, effects) in [
         (&off, Input::Wanted(Desired::On), "starting", ReasonCode::Starting, vec![Start]),
         (&off, Input::PluginGone(why(ReasonCode::FileGone)), "off", ReasonCode::Deactivated, vec![]),
@@ -187,6 +192,15 @@ fn transitions() {
         (&running, Input::RestartNeeded, "stopping", ReasonCode::Stopping, vec![Stop]),
         (&running, Input::Wanted(Desired::On), "running", ReasonCode::AsWanted, vec![]),
         (&degraded, Input::PollOk, "running", ReasonCode::AsWanted, vec![]),
+        (&running, synchronized(true), "running", ReasonCode::AsWanted, vec![]),
+        (&running, synchronized(false), "degraded", ReasonCode::SynchronizeFailed, vec![]),
+        (&degraded, synchronized(true), "degraded", ReasonCode::PollFailed, vec![]),
+        (&degraded, synchronized(false), "degraded", ReasonCode::PollFailed, vec![]),
+        (&starting, synchronized(false), "starting", ReasonCode::Starting, vec![]),
+        (&stopping, synchronized(false), "stopping", ReasonCode::Stopping, vec![]),
+        (&off, synchronized(false), "off", ReasonCode::Deactivated, vec![]),
+        (&retrying, synchronized(true), "retrying", ReasonCode::StartFailed, vec![]),
+        (&needs_auth, synchronized(true), "needs_auth", ReasonCode::BadCredentials, vec![]),
         (&retrying, Input::TimerDue, "starting", ReasonCode::Starting, vec![Start]),
         (&retrying, Input::PluginHere { new: false }, "retrying", ReasonCode::StartFailed, vec![]),
         (&retrying, Input::PluginHere { new: true }, "starting", ReasonCode::Starting, vec![Start]),
@@ -326,4 +340,29 @@ fn resuming_while_it_is_being_stopped_starts_it_afterwards() {
     let life = walk(running(), [Input::Wanted(Desired::Paused), Input::Wanted(Desired::On)]);
     assert_eq!(life.actual, Actual::Stopping);
     assert_eq!(walk(life, [Input::Stopped { late: None }]).actual, Actual::Starting);
+}
+
+#[test]
+fn a_snapshot_that_failed_degrades_until_one_succeeds_or_the_generation_ends() {
+    let failed = || Input::Synchronized(Err(why(ReasonCode::SynchronizeFailed)));
+    let degraded = walk(running(), [failed(), Input::PollOk]);
+    assert_eq!((degraded.actual, degraded.reason.code), (Actual::Degraded, ReasonCode::SynchronizeFailed));
+    assert_eq!(degraded.health().status, HealthStatus::Error);
+    assert_eq!(walk(degraded.clone(), [Input::Synchronized(Ok(()))]).actual, Actual::Running);
+    // A poll that failed as well is told first, and stays when the snapshot is there.
+    let both = walk(degraded.clone(), [Input::PollFailed(Failure::Passing, why(ReasonCode::PollFailed))]);
+    assert_eq!(both.reason.code, ReasonCode::PollFailed);
+    assert_eq!(walk(both, [Input::Synchronized(Ok(()))]).reason.code, ReasonCode::PollFailed);
+    let anew = walk(degraded, [Input::RestartNeeded, Input::Stopped { late: None }, Input::Started]);
+    assert_eq!((anew.actual, anew.reason.code), (Actual::Running, ReasonCode::AsWanted));
+}
+
+#[test]
+fn what_a_generation_that_failed_said_of_itself_is_not_said_of_the_one_before() {
+    let starting = walk(running(), [Input::Probed(Ok(())), Input::Stopped { late: None }]);
+    let ill = Input::HealthTold(Health { status: HealthStatus::Error, message: "no bridge".into() });
+    let failed = Input::StartFailed { failure: Failure::Passing, reason: why(ReasonCode::Panicked), goes_back: true };
+    let back = walk(starting, [ill, failed, Input::Started]);
+    assert_eq!((back.actual, back.reason.code), (Actual::Running, ReasonCode::WentBack));
+    assert_eq!(back.health(), Health::default());
 }

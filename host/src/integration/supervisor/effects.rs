@@ -46,8 +46,8 @@ impl Supervisor {
         self.telling = false;
         self.untold = None;
         self.cancel = CancellationToken::new();
+        self.sync_over();
         self.progress = None;
-        self.synchronizing = 0;
         // A start is only asked for with a plugin; without one there is nothing to do but to wait for it.
         let Some(plugin) = self.plugin.clone() else { return };
         let hosting = self.base.hosting(&self.row.id);
@@ -137,6 +137,7 @@ impl Supervisor {
         if let Some(poll) = self.poll.take() {
             poll.abort();
         }
+        self.sync_over();
         self.progress = None;
         self.shared.running.write().take()
     }

@@ -64,6 +64,8 @@ pub(in crate::integration) enum Came {
     Ended(Exit),
     /// One poll.
     Polled(Result<(), CallError>),
+    /// A snapshot that was asked for a while ago may be under way still.
+    SyncLasts,
     /// One snapshot of the upstream's entities.
     Synchronized(Result<SyncOutcome, CallError>),
     /// The end of taking down; the reason when it was killed.

@@ -44,8 +44,7 @@ impl Supervisor {
     pub(super) fn news(&mut self, news: &News) {
         let Unseen { health, progress, .. } = std::mem::take(&mut *news.0.lock());
         if let Some(progress) = progress {
-            self.progress = Some(progress).filter(|progress| progress.percent.is_none_or(|done| done < 100.0));
-            self.announce();
+            self.progress_told(progress);
         }
         if let Some(health) = health {
             self.step(lifecycle::Input::HealthTold(health));

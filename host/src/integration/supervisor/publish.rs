@@ -43,7 +43,7 @@ impl Supervisor {
         let mut view = at_rest(&self.row, &self.life, self.base.hosting(&self.row.id), newest);
         let last_success_ms = self.shared.last_success_ms.load(Ordering::Relaxed);
         view.last_success_ms = Some(last_success_ms).filter(|ms| *ms > 0);
-        view.progress.clone_from(&self.progress);
+        view.progress = self.progress();
         let mut mapped_in_use = 0;
         if let Some(running) = self.shared.running.read().as_ref() {
             view.hosting = running.gateway.hosting();

@@ -1,5 +1,7 @@
 //! Asking the running gateway for the upstream's entities: after each start, and whenever a person wants it.
 
+use std::time::Duration;
+
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::message::{Progress, SyncOutcome};
 use gatehouse_plugin_api::ops;
@@ -10,7 +12,9 @@ use super::{Came, Supervisor};
 use crate::integration::{OperationError, control, lifecycle};
 use crate::reason::ReasonCode;
 
-/// What is told while the gateway reads from its upstream and says nothing more precise.
+/// How long a snapshot may take before it is shown as progress: most plugins are done by then, or have none to give.
+const SHOWN_AFTER: Duration = Duration::from_millis(300);
+/// What is told then, as long as the gateway says nothing more precise.
 const UNDER_WAY: &str = "reading the entities from the upstream";
 
 /// The answer to a person who wants a snapshot.
@@ -27,7 +31,11 @@ impl Supervisor {
             return;
         };
         self.synchronizing += 1;
-        self.progress = Some(Progress { message: UNDER_WAY.to_owned(), percent: None });
+        let clock = self.base.clock.clone();
+        self.beside(async move {
+            clock.sleep(SHOWN_AFTER).await;
+            Came::SyncLasts
+        });
         let id = self.row.id.clone();
         self.beside(async move {
             let outcome = snapshot(&running).await;
@@ -39,11 +47,43 @@ impl Supervisor {
         });
     }
 
+    /// A snapshot takes long enough to be told of.
+    pub(super) fn sync_lasts(&mut self) {
+        if self.synchronizing > 0 {
+            self.sync_shown = true;
+            self.announce();
+        }
+    }
+
+    /// What work is under way: by the gateway's own word, else a snapshot that lasts.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let snapshot = || Progress { message: UNDER_WAY.to_owned(), percent: None };
+        self.progress.clone().or_else(|| self.sync_shown.then(snapshot))
+    }
+
+    /// Takes the gateway's word on its progress. What it begins to tell during a snapshot is the snapshot's, and ends
+    /// with it; what it told of before is other work.
+    pub(super) fn progress_told(&mut self, told: Progress) {
+        let of_snapshot = self.synchronizing > 0 && (self.progress.is_none() || self.progress_of_sync);
+        self.progress = Some(told).filter(|told| told.percent.is_none_or(|done| done < 100.0));
+        self.progress_of_sync = of_snapshot && self.progress.is_some();
+        self.announce();
+    }
+
+    /// No snapshot is under way any more, and nothing of one is shown.
+    pub(super) fn sync_over(&mut self) {
+        self.synchronizing = 0;
+        self.sync_shown = false;
+        if std::mem::take(&mut self.progress_of_sync) {
+            self.progress = None;
+        }
+    }
+
     /// Takes what came of a snapshot: it changes how the integration is, never whether it runs.
     pub(super) fn synchronized(&mut self, outcome: Result<SyncOutcome, CallError>) {
         self.synchronizing = self.synchronizing.saturating_sub(1);
         if self.synchronizing == 0 {
-            self.progress = None;
+            self.sync_over();
         }
         match outcome {
             Ok(SyncOutcome { created, updated, reconnected, detached }) => {
@@ -62,13 +102,11 @@ impl Supervisor {
     }
 }
 
-/// One complete snapshot, applied; one at a time for each generation, for the host keeps their chunks apart by order.
+/// One complete snapshot, applied; one at a time for each generation.
 async fn snapshot(running: &Running) -> Result<SyncOutcome, CallError> {
-    let _turn = running.host.sync_turn().await;
-    // What an earlier call that missed its deadline brought after all is not this one's.
-    let _ = running.host.take_synced();
-    running.gateway.call::<_, ()>(&ops::SYNCHRONIZE, &()).await?;
-    running.host.take_synced().ok_or_else(|| {
+    let window = running.host.sync_window().await;
+    running.gateway.call::<_, ()>(&ops::SYNCHRONIZE, &window.request()).await?;
+    window.outcome().ok_or_else(|| {
         CallError::new(ErrorCode::NoReply, "the plugin answered synchronize without sending a complete snapshot")
     })
 }

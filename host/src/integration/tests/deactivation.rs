@@ -14,6 +14,7 @@ use super::rig::{
     Rig, Script, ScriptedGateway, errors, hass_specs, hass_values, id, plugin, reason, reply, step_id, values,
 };
 use crate::entity::Attachment;
+use crate::integration::supervisor::Input;
 use crate::integration::{Actual, FlowKind, FlowState, OperationError};
 use crate::reason::ReasonCode;
 use crate::store::{Desired, KvSpace};
@@ -163,4 +164,23 @@ async fn a_stop_that_fails_keeps_nobody_from_deactivating() {
     assert!(rig.alive().is_empty());
     let error = rig.begin(FlowKind::Deactivate, "nothing").await.unwrap_err();
     assert!(matches!(error, OperationError::NotFound { .. }));
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_neither_erased_nor_deleted() {
+    let rig = in_use().await;
+    let hass = rig.integrations.0.find(&id("hass")).unwrap();
+    for paused in [false, true] {
+        if paused {
+            rig.integrations.pause(&id("hass")).await.unwrap();
+        }
+        let error = rig.integrations.0.delete(&id("hass")).await.unwrap_err();
+        let now = if paused { "paused" } else { "running" };
+        let refused = OperationError::Conflict(format!("hass is in use ({now}): it must be off before that"));
+        assert_eq!(error, refused);
+        assert_eq!(hass.ask(Input::Erase).await.unwrap_err(), refused);
+    }
+    let row = &rig.base.store.integration_list().await.unwrap()[0];
+    assert_eq!(row.attributes.0.len(), 3);
+    assert_eq!(rig.base.store.kv_get(&id("hass"), KvSpace::Secrets, "k").await.unwrap(), Some(vec![1]));
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use gatehouse_plugin_api::attribute::AttributeValues;
+use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::flow::FlowRequest;
-use gatehouse_plugin_api::message::{Attributes, Health, HealthStatus, Progress};
+use gatehouse_plugin_api::message::{Attributes, Declare, Health, HealthStatus, KeyBlob, Progress};
 use gatehouse_plugin_api::ops;
 use tokio::sync::Semaphore;
 
-use super::rig::{Act, Rig, Script, ScriptedGateway, id, plugin, reply, step_id, values};
+use super::deactivation::lamp;
+use super::rig::{Act, Rig, Script, ScriptedGateway, ask, id, plugin, reply, step_id, values};
 use crate::integration::{FlowKind, FlowState, OperationError};
 use crate::store::Desired;
 
@@ -191,4 +193,26 @@ async fn of_a_flood_of_health_and_progress_the_newest_alone_waits() {
     gateway.tell(ops::HEALTH, &Health { status: HealthStatus::Healthy, message: String::new() });
     let view = rig.until("hue", "running").await;
     assert_eq!(view.desired, Desired::On);
+}
+
+#[tokio::test]
+async fn a_launch_that_was_given_up_is_heard_no_more() {
+    let rig = Rig::new().await;
+    let hue = plugin("hue", "1.0.0", vec![]);
+    rig.plugins.put(&hue);
+    rig.begin_and_confirm("hue").await;
+    rig.integrations.pause(&id("hue")).await.unwrap();
+    let (gate, before) = (Arc::new(Semaphore::new(0)), rig.launches());
+    rig.script(&hue, Script::launching_at(&gate));
+    let integrations = rig.integrations.clone();
+    let resumed = tokio::spawn(async move { integrations.resume(&id("hue")).await });
+    rig.wait_for("the launch", || rig.launches() > before).await;
+    rig.integrations.pause(&id("hue")).await.unwrap();
+    resumed.await.unwrap().unwrap();
+    let host = Arc::clone(rig.launcher.hosts.lock().last().unwrap());
+    let error = ask::<_, ()>(&*host, ops::DECLARE, &Declare { entities: vec![lamp(true)] }).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Cancelled);
+    let secret = KeyBlob { key: "token".into(), bytes: vec![1] };
+    assert!(ask::<_, ()>(&*host, ops::SECRET_SET, &secret).await.is_err());
+    assert!(rig.base.house.entities().is_empty());
 }

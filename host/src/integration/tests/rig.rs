@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::broadcast;
 
 use super::script::ScriptedLauncher;
-pub(in crate::integration) use super::script::{Act, Script, ScriptedGateway, fail, reply};
+pub(in crate::integration) use super::script::{Act, Script, ScriptedGateway, ask, fail, reply};
 use crate::clock::{Clock, ManualTime};
 use crate::config::Config;
 use crate::entity::{House, ReadingLimits};

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use gatehouse_plugin_api::attribute::FieldErrors;
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::flow::FlowReply;
-use gatehouse_plugin_api::message::{Connection, ConnectionResult, Diagnostics, SettingsOutcome, SyncOutcome};
+use gatehouse_plugin_api::message::{
+    Connection, ConnectionResult, Diagnostics, SettingsOutcome, SyncCall, SyncOutcome,
+};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use parking_lot::Mutex;
@@ -27,7 +29,7 @@ use crate::reason::{Reason, ReasonCode};
 pub(in crate::integration) enum Act {
     Reply(Vec<u8>),
     /// Answers `()` once the host has answered this operation.
-    After(Op),
+    After(Op, SyncCall),
     Fail(CallError),
     /// Its process dies.
     Die,
@@ -52,6 +54,7 @@ type Handler = Arc<dyn Fn(&[u8], &ScriptedGateway) -> Act + Send + Sync>;
 pub(in crate::integration) struct Script {
     handlers: HashMap<u32, Handler>,
     launch: Option<Reason>,
+    launch_gate: Option<Arc<Semaphore>>,
 }
 
 impl Script {
@@ -78,6 +81,11 @@ impl Script {
             }
             before.as_ref().map_or_else(|| usual(op.number), |before| before(bytes, gateway))
         })
+    }
+
+    /// Launches once there is a permit.
+    pub(in crate::integration) fn launching_at(gate: &Arc<Semaphore>) -> Self {
+        Self { launch_gate: Some(Arc::clone(gate)), ..Self::default() }
     }
 
     pub(in crate::integration) fn not_launching(code: ReasonCode) -> Self {
@@ -130,10 +138,7 @@ impl ScriptedGateway {
         op: Op,
         request: &Q,
     ) -> Result<A, CallError> {
-        let (sent, answer) = oneshot::channel();
-        let reply = HostReply::new(move |bytes| drop(sent.send(bytes)));
-        self.host.call(op.number, wire::encode(request), reply);
-        wire::decode_reply(answer.await.unwrap().as_deref())
+        ask(&*self.host, op, request).await
     }
 
     /// Tells the host something without waiting.
@@ -154,7 +159,7 @@ impl ScriptedGateway {
         }
         match act {
             Act::Reply(bytes) => Ok(bytes),
-            Act::After(op) => self.ask::<_, SyncOutcome>(op, &()).await.map(|_| wire::encode(&())),
+            Act::After(op, call) => self.ask::<_, SyncOutcome>(op, &call).await.map(|_| wire::encode(&())),
             Act::Fail(error) => Err(error),
             Act::Die => {
                 self.die(ReasonCode::WorkerKilled);
@@ -209,12 +214,26 @@ impl Gateway for ScriptedGateway {
     }
 }
 
+/// Asks the host for something, as a plugin would.
+pub(in crate::integration) async fn ask<Q: Serialize, A: DeserializeOwned>(
+    host: &dyn HostCalls,
+    op: Op,
+    request: &Q,
+) -> Result<A, CallError> {
+    let (sent, answer) = oneshot::channel();
+    let reply = HostReply::new(move |bytes| drop(sent.send(bytes)));
+    host.call(op.number, wire::encode(request), reply);
+    wire::decode_reply(answer.await.unwrap().as_deref())
+}
+
 /// Launches by script and remembers every gateway.
 #[derive(Default)]
 pub(in crate::integration) struct ScriptedLauncher {
     pub(in crate::integration) scripts: Mutex<HashMap<String, Script>>,
     pub(in crate::integration) launched: Mutex<Vec<Arc<ScriptedGateway>>>,
     pub(in crate::integration) tried: AtomicU32,
+    /// The host's side of every launch, as the code that is launched has it.
+    pub(in crate::integration) hosts: Mutex<Vec<Arc<dyn HostCalls>>>,
 }
 
 impl fmt::Debug for ScriptedLauncher {
@@ -228,6 +247,10 @@ impl Launcher for ScriptedLauncher {
     async fn launch(&self, launch: Launch, host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason> {
         self.tried.fetch_add(1, Ordering::SeqCst);
         let script = self.scripts.lock().get(launch.plugin.sha256()).cloned().unwrap_or_default();
+        self.hosts.lock().push(Arc::clone(&host));
+        if let Some(gate) = &script.launch_gate {
+            gate.acquire().await.unwrap().forget();
+        }
         if let Some(reason) = script.launch {
             return Err(reason);
         }
