@@ -11,4 +11,5 @@ mod pages;
 mod replacing;
 mod secrets;
 mod streams;
+mod terminal;
 mod unprivileged;

@@ -166,8 +166,8 @@ impl Drop for Terminal {
 pub const ENTER: &str = "\r";
 /// The arrow down.
 pub const DOWN: &str = "\x1b[B";
-/// Erases what stands in a line.
-pub const ERASE: &str = "\x15";
+/// The key that erases a character.
+pub const BACKSPACE: &str = "\x7f";
 /// Ctrl-C.
 pub const INTERRUPT: &str = "\x03";
 
