@@ -121,7 +121,8 @@ async fn tell(daemon: &Daemon, integration: &Integration, info_message: &str, ou
     let mut states = daemon.states().await?;
     states.retain(|state| state.address.entity.integration == integration.id);
     if !states.is_empty() {
-        output.line(format!("\nIt watches {} states of {} entities:", states.len(), integration.entities))?;
+        let entities = usize::try_from(integration.entities).unwrap_or(usize::MAX);
+        output.line(format!("\nIt watches {}:", words::states_of_entities(states.len(), entities)))?;
         let mut table = Table::new(output, &["STATE", "NAME", "VALUE"]).unbroken(&[0]).right(2);
         for state in states.iter().take(SHOWN) {
             table.row([state.address.to_string().into(), state.label.as_str().into(), state::value(state)]);

@@ -155,6 +155,13 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     short
 }
 
+/// `3 states of 1 entity`.
+pub(super) fn states_of_entities(states: usize, entities: usize) -> String {
+    let state = if states == 1 { "state" } else { "states" };
+    let entity = if entities == 1 { "entity" } else { "entities" };
+    format!("{states} {state} of {entities} {entity}")
+}
+
 /// Text broken between words into lines of at most so many columns; its own line breaks stay.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = Vec::new();
@@ -197,6 +204,12 @@ mod tests {
         ] {
             assert_eq!(number_with_unit(number, unit), text);
         }
+    }
+
+    #[test]
+    fn one_is_one() {
+        assert_eq!(states_of_entities(1, 1), "1 state of 1 entity");
+        assert_eq!(states_of_entities(3, 2), "3 states of 2 entities");
     }
 
     #[test]

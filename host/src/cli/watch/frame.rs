@@ -73,7 +73,7 @@ pub(super) fn status(model: &Model, now_ms: i64, width: usize) -> Line {
     if model.is_away() {
         return Line::of(Tone::Bad, cut("The daemon is away: waiting for it to come back. q ends.", width));
     }
-    let text = format!("{}  {states} states of {entities} entities. q ends.", when::local(now_ms));
+    let text = format!("{}  {}. q ends.", when::local(now_ms), words::states_of_entities(states, entities));
     Line::of(Tone::Dim, cut(&text, width))
 }
 
