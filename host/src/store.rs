@@ -149,6 +149,11 @@ impl Store {
         &self.0.path
     }
 
+    /// Why readings are not written at present, and how many were given up since; `None` while all is well.
+    pub fn readings_problem(&self) -> Option<(StoreError, u64)> {
+        self.0.pending.failure().map(|(fault, lost)| (fault.at(&self.0.path, "writing readings"), lost))
+    }
+
     fn policy(&self) -> &CommitPolicy {
         &self.0.policy
     }

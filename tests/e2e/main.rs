@@ -2,6 +2,7 @@
 
 mod deactivating;
 mod files;
+mod full_disk;
 mod hosting;
 mod input;
 mod killed;

@@ -1,12 +1,14 @@
 //! How the daemon is: where its things are, and what there is of everything.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::path::Path;
 
 use super::view::{LogStatus, Status};
 use super::{App, is_running};
 use crate::entity::Attachment;
 use crate::gateway::Hosting;
+use crate::store::StoreError;
 
 impl App {
     /// How the daemon is. Reads a few files' sizes.
@@ -29,6 +31,7 @@ impl App {
             socket: shown(&self.0.socket),
             database: shown(&home.database()),
             database_bytes: size_of_database(&home.database()),
+            database_problem: ground.store.readings_problem().map_or(String::new(), |(error, lost)| told(&error, lost)),
             config_file: shown(&home.config_file()),
             plugins_folder: self.plugins_folder_get(),
             plugins: counted(ground.catalog.verdicts().iter().map(|verdict| word_of(&verdict.decision))),
@@ -47,6 +50,20 @@ impl App {
 /// A path as text; a home with a name that is not UTF-8 shows replacement characters.
 pub(super) fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// The error with its causes, and what it has cost so far.
+fn told(error: &StoreError, lost: u64) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    if lost > 0 {
+        text.push_str(&format!(". The {lost} oldest readings of those that waited are not kept"));
+    }
+    text
 }
 
 /// With the write-ahead log, which can be larger than the database itself.

@@ -27,6 +27,10 @@ fn text(status: &Status, output: &Output) -> String {
     } else {
         format!("{}\n{}", folder.path, output.paint(Tone::Bad, &folder.problem))
     };
+    let mut database = format!("{} ({})", status.database, words::bytes(status.database_bytes));
+    if !status.database_problem.is_empty() {
+        database = format!("{database}\n{}", output.paint(Tone::Bad, &status.database_problem));
+    }
     let mut rows = vec![
         ("Gatehouse", format!("{} (plugin API {}), process {}", status.version, status.api_version, status.pid)),
         ("Running", format!("{}, since {}", when::span(status.uptime_ms), when::local(status.started_at_ms))),
@@ -35,7 +39,7 @@ fn text(status: &Status, output: &Output) -> String {
         ("Entities", format!("{} with {} states", status.entities, status.states)),
         ("Plugins folder", plugins_folder),
         ("Socket", status.socket.clone()),
-        ("Database", format!("{} ({})", status.database, words::bytes(status.database_bytes))),
+        ("Database", database),
         ("Configuration", status.config_file.clone()),
     ];
     if !status.in_process.is_empty() {

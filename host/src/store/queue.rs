@@ -119,6 +119,13 @@ impl Pending {
         self.inner.lock().failed_at.is_some()
     }
 
+    /// Why the last attempt to write failed, and how many rows were given up since writing began to fail.
+    pub(super) fn failure(&self) -> Option<(Fault, u64)> {
+        let inner = self.inner.lock();
+        inner.failed_at?;
+        inner.fault.as_ref().map(|fault| (fault.copy(), inner.lost))
+    }
+
     pub(super) fn take(&self, most: usize) -> Option<Batch> {
         let mut inner = self.inner.lock();
         inner.told = 0;

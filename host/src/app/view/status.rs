@@ -29,6 +29,8 @@ pub struct Status {
     pub database: String,
     /// The database's size with its write-ahead log, in bytes.
     pub database_bytes: u64,
+    /// Why readings are not written to the history at present; empty while they are. Writing goes on by itself.
+    pub database_problem: String,
     /// The configuration file, which need not exist.
     pub config_file: String,
     /// The plugins folder and whether it can be used.
