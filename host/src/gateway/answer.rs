@@ -7,6 +7,7 @@ use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::wire;
 
 use super::codec::MAX_PAYLOAD_BYTES;
+use crate::reason::Reason;
 
 /// Characters of a plugin's sentence that are kept.
 const SENTENCE_CHARS: usize = 1_000;
@@ -42,6 +43,13 @@ pub(super) fn clip(sentence: &mut String) {
         sentence.truncate(at);
         sentence.push('…');
     }
+}
+
+/// A reason with sentences that can be kept: one that a worker gave, or that quotes a plugin.
+pub(super) fn clipped(mut reason: Reason) -> Reason {
+    clip(&mut reason.sentence);
+    reason.cause.iter_mut().for_each(clip);
+    reason
 }
 
 /// The error of a call whose answer did not come in time.

@@ -29,7 +29,7 @@ use tracing::Instrument;
 use self::connection::{Connection, ReadEnd};
 use self::output::LastLines;
 use self::process::{Birth, Ended, Process};
-use super::answer::in_words;
+use super::answer::{clipped, in_words};
 use super::codec::{Frame, Kind};
 use super::order::Order;
 use super::{Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch};
@@ -199,10 +199,11 @@ impl Worker {
         match self.control.recv().await {
             Some(frame) if frame.kind == kind => Ok(()),
             Some(frame) if frame.kind == Kind::Refused => {
-                Err(wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
+                // The worker's word: with a plugin in it, it need not be the loader's.
+                Err(clipped(wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
                     Reason::new(ReasonCode::ProtocolBroken, format!("{file}: the worker's refusal cannot be read"))
                         .caused_by(error)
-                }))
+                })))
             }
             Some(frame) => Err(Reason::new(
                 ReasonCode::ProtocolBroken,

@@ -11,6 +11,7 @@ use gatehouse_plugin_api::error::CallError;
 use gatehouse_plugin_api::{manifest, wire};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use super::answer::clipped;
 use crate::reason::{Reason, ReasonCode};
 
 /// A library that is open, with a boundary that fits and the manifest of its file.
@@ -48,10 +49,10 @@ impl Loaded {
     pub(super) fn construct(&self, host: impl CallSide, instance: Vec<u8>) -> Result<GatewayHandle, Reason> {
         self.module.new_gateway(host, instance).map_err(|bytes| {
             let error = wire::decode::<CallError>(&bytes).unwrap_or_else(|unreadable| unreadable);
-            Reason::new(
+            clipped(Reason::new(
                 ReasonCode::ConstructorFailed,
                 format!("{}: its gateway could not be made: {error}", self.file_name),
-            )
+            ))
         })
     }
 }
@@ -89,7 +90,7 @@ fn refused(file_name: &str, error: &OpenError) -> Reason {
         OpenError::Layout(_) => ReasonCode::LayoutMismatch,
         OpenError::Constructor { .. } => ReasonCode::ConstructorFailed,
     };
-    Reason::new(code, format!("{file_name}: {error}"))
+    clipped(Reason::new(code, format!("{file_name}: {error}")))
 }
 
 /// The section without what the linker may have put behind it.

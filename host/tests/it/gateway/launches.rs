@@ -27,6 +27,16 @@ async fn a_constructor_that_panics_is_told_with_its_place() {
 }
 
 #[tokio::test]
+async fn what_a_failing_constructor_says_is_cut_to_what_can_be_kept() {
+    for hosting in [Hosting::Isolated, Hosting::InProcess] {
+        let reason = refusal("probe-panics-at-length", hosting).await;
+        assert_eq!(reason.code, ReasonCode::ConstructorFailed);
+        assert!(reason.sentence.contains("no gateway today"), "{}", &reason.sentence[..200]);
+        assert_eq!(reason.sentence.chars().count(), 1_001, "{hosting:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_constructor_that_hangs_is_given_up() {
     for hosting in [Hosting::Isolated, Hosting::InProcess] {
         let reason = refusal("probe-hangs", hosting).await;

@@ -25,6 +25,7 @@ impl IntegrationGateway for Probe {
     fn new(context: Context) -> Self {
         match context.integration_id().as_str() {
             "probe-panics" => panic!("no gateway today"),
+            "probe-panics-at-length" => panic!("{}", "no gateway today, ".repeat(100_000)),
             "probe-aborts" => {
                 announce("about to abort");
                 std::process::abort();
