@@ -87,7 +87,8 @@ ops! {
     EXPORT_STATE = 17, "export_state", since 0, 5 * SECOND;
     /// [`crate::message::Blob`] → `()`.
     IMPORT_STATE = 18, "import_state", since 0, 5 * SECOND;
-    /// [`crate::message::LogFilter`] → `()`.
+    /// [`crate::message::LogFilter`] → `()`: takes the place of the filter in [`crate::message::Instance`], which is
+    /// in force from the gateway's first line on.
     SET_LOG_FILTER = 19, "set_log_filter", since 0, SECOND;
 
     /// [`crate::message::Emit`] → [`crate::message::EmitOutcome`] once the host has queued them.

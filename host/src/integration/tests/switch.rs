@@ -222,3 +222,43 @@ async fn a_new_version_that_needs_a_setting_waits_for_it_while_the_old_runs() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_file_that_turns_out_to_be_of_another_boundary_is_incompatible() {
+    let rig = running().await;
+    rig.integrations.pause(&id("hue")).await.unwrap();
+    rig.until("hue", "paused").await;
+    rig.script(&version("1.0.0"), Script::not_launching(ReasonCode::OtherAbi));
+    let launches = rig.launches();
+    rig.integrations.resume(&id("hue")).await.unwrap();
+    let view = rig.until_view("hue", "incompatible", |view| view.actual == Actual::Incompatible).await;
+    assert_eq!(view.reason.code, ReasonCode::OtherAbi);
+    assert!(view.reason.sentence.contains("it does not open"), "{}", view.reason);
+    assert_eq!(*rig.plugins.reported.lock(), [("hue-1.0.0".to_owned(), ReasonCode::OtherAbi)]);
+    // The file is what is wrong: it is not tried again until there is another.
+    rig.advance(3_600_000);
+    rig.plugins.put(&version("1.0.1"));
+    rig.until_view("hue", "the other file", |view| view.actual == Actual::Running).await;
+    assert_eq!(rig.gateway().launch.plugin.sha256(), "hue-1.0.1");
+    assert!(rig.launches() >= launches + 2);
+}
+
+#[tokio::test]
+async fn each_integration_is_told_its_own_log_filter() {
+    let mut config = Config::default();
+    config.log.plugin_filter = "warn".into();
+    config.integration.insert("hue".into(), OneIntegration { hosting: None, log: Some("hue=debug".into()) });
+    let rig = Rig::with(config).await;
+    rig.plugins.put(&version("1.0.0"));
+    rig.begin_and_confirm("hue").await;
+    rig.plugins.put(&plugin("nuki", "1.0.0", vec![]));
+    rig.begin_and_confirm("nuki").await;
+    let told = |name: &str| {
+        let gateways = rig.gateways();
+        let of = gateways.iter().filter(|gateway| gateway.launch.instance.integration_id == id(name));
+        of.map(|gateway| gateway.launch.instance.log_filter.clone()).collect::<Vec<_>>()
+    };
+    assert!(told("hue").iter().all(|filter| filter == "hue=debug"), "{:?}", told("hue"));
+    assert!(told("nuki").iter().all(|filter| filter == "warn"), "{:?}", told("nuki"));
+    assert!(!told("hue").is_empty() && !told("nuki").is_empty());
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gatehouse_host::gateway::Hosting;
 use gatehouse_host::reason::ReasonCode;
 use gatehouse_plugin_api::error::ErrorCode;
-use gatehouse_plugin_api::message::{Blob, Emit, Log};
+use gatehouse_plugin_api::message::{Blob, Emit, Log, LogFilter};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::value::Value;
 
@@ -39,6 +39,7 @@ on_both! {
     closing_fails_what_is_under_way_and_what_comes_after
     closing_twice_is_closing_once
     values_are_kept_and_log_lines_arrive
+    only_log_lines_that_are_wanted_cross
 }
 
 async fn answers_what_it_was_asked(hosting: Hosting) {
@@ -178,9 +179,31 @@ async fn closing_twice_is_closing_once(hosting: Hosting) {
 async fn values_are_kept_and_log_lines_arrive(hosting: Hosting) {
     let probe = Probe::launch(hosting).await;
     assert_eq!(probe.ask(&[("do", "keep"), ("key", "k"), ("text", "v")]).await.unwrap(), "v");
-    assert_eq!(probe.ask(&[("do", "log")]).await.unwrap(), "logged");
+    assert_eq!(probe.ask(&[("do", "log"), ("text", "forty-two")]).await.unwrap(), "logged");
     probe.host.until(|asked| asked.iter().any(|(op, _)| *op == ops::LOG.number)).await;
     let records = probe.host.requests::<Log>(&ops::LOG).into_iter().flat_map(|log| log.records);
     let line = records.into_iter().find(|record| record.message == "a line of the log").unwrap();
-    assert_eq!(line.fields, [("answer".to_owned(), "42".to_owned())]);
+    assert_eq!(line.fields, [("text".to_owned(), "forty-two".to_owned())]);
+}
+
+async fn only_log_lines_that_are_wanted_cross(hosting: Hosting) {
+    // Wanted from the start on, then for a while, then no more.
+    let probe = Probe::launch_logging("warn", hosting).await;
+    for (filter, say) in [(None, "never"), (Some("info"), "wanted"), (Some("off"), "no more"), (Some("info"), "last")] {
+        if let Some(filter) = filter {
+            let filter = LogFilter { filter: filter.to_owned() };
+            let () = probe.gateway.call(&ops::SET_LOG_FILTER, &filter).await.unwrap();
+        }
+        assert_eq!(probe.ask(&[("do", "log"), ("text", say)]).await.unwrap(), "logged");
+    }
+    let said = |probe: &Probe| -> Vec<String> {
+        let records = probe.host.requests::<Log>(&ops::LOG).into_iter().flat_map(|log| log.records);
+        let records = records.filter(|record| record.message == "a line of the log");
+        records
+            .filter_map(|record| record.fields.into_iter().find(|(key, _)| key == "text"))
+            .map(|(_, text)| text)
+            .collect()
+    };
+    probe.host.until(|_| said(&probe).iter().any(|text| text == "last")).await;
+    assert_eq!(said(&probe), ["wanted", "last"]);
 }

@@ -31,6 +31,27 @@ pub(crate) fn plugin_file() -> PathBuf {
     std::env::current_exe().unwrap().with_file_name("libprobe_plugin.so")
 }
 
+/// Staged once for all tests: the store is addressed by content.
+fn staged() -> Staged {
+    let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("probe");
+    std::fs::create_dir_all(&store).unwrap();
+    plugin::stage(&plugin_file(), &store, u64::MAX).unwrap()
+}
+
+/// The probe built with `panic = "abort"`, as an author may build a plugin.
+pub(crate) fn aborting_plugin_file() -> PathBuf {
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("aborting");
+    let built = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--offline", "--quiet", "-p", "probe-plugin", "--target-dir"])
+        .arg(&target)
+        .env("CARGO_PROFILE_DEV_PANIC", "abort")
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()
+        .unwrap();
+    assert!(built.success(), "the probe does not build with panic = \"abort\"");
+    target.join("debug/libprobe_plugin.so")
+}
+
 /// A running probe; its folders go with it.
 pub(crate) struct Probe {
     pub(crate) gateway: Arc<dyn Gateway>,
@@ -43,11 +64,18 @@ impl Probe {
         Self::launch_as("probe", hosting, CALM).await.unwrap()
     }
 
+    /// With a log filter of its own.
+    pub(crate) async fn launch_logging(filter: &str, hosting: Hosting) -> Self {
+        let folder = TempDir::new().unwrap();
+        let host = Arc::new(Recorder::default());
+        let mut wanted = wanted(staged(), "probe", folder.path().to_str().unwrap(), hosting, CALM);
+        filter.clone_into(&mut wanted.instance.log_filter);
+        let gateway = launch(wanted, host.clone()).await.unwrap();
+        Self { gateway, host, _folder: folder }
+    }
+
     pub(crate) async fn launch_as(id: &str, hosting: Hosting, timing: GatewayTiming) -> Result<Self, Reason> {
-        // Staged once for all tests: the store is addressed by content.
-        let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("probe");
-        std::fs::create_dir_all(&store).unwrap();
-        Self::launch_plugin(plugin::stage(&plugin_file(), &store, u64::MAX).unwrap(), id, hosting, timing).await
+        Self::launch_plugin(staged(), id, hosting, timing).await
     }
 
     pub(crate) async fn launch_plugin(

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use gatehouse_host::gateway::{Exit, GatewayTiming, Hosting};
+use gatehouse_host::plugin::stage;
 use gatehouse_host::reason::ReasonCode;
 use gatehouse_plugin_api::error::ErrorCode;
-use gatehouse_plugin_api::message::Progress;
+use gatehouse_plugin_api::message::{Log, Progress};
 use gatehouse_plugin_api::ops;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::probe::{CALM, LONG, Probe, soon};
+use super::probe::{CALM, LONG, Probe, aborting_plugin_file, soon};
 
 fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
@@ -58,6 +59,29 @@ async fn what_a_worker_printed_last_is_the_cause_of_its_death() {
     let exit = ended(&probe).await;
     assert_eq!(exit.reason.sentence, "probe: its worker was killed by SIGABRT");
     assert_eq!(exit.reason.cause.as_deref(), Some("out of memory, or so"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_that_aborts_ends_its_worker_with_the_reason_and_no_neighbour() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = aborting_plugin_file();
+    let plugin = stage(&file, folder.path(), u64::MAX).unwrap();
+    assert_eq!(plugin.manifest().panic_strategy, "abort");
+    let aborting = Probe::launch_plugin(plugin, "probe", Hosting::Isolated, CALM).await.unwrap();
+    let neighbour = Probe::launch(Hosting::Isolated).await;
+    let never = neighbour.begin(&[("do", "never")]).await;
+    assert_eq!(aborting.ask(&[("do", "panic")]).await.unwrap_err().code, ErrorCode::Gone);
+    let exit = ended(&aborting).await;
+    assert_eq!(exit.reason.code, ReasonCode::WorkerKilled);
+    assert_eq!(exit.reason.sentence, "probe: its worker was killed by SIGABRT");
+    let cause = exit.reason.cause.unwrap();
+    assert!(cause.contains("probe/src/lib.rs:") && cause.contains("asked to panic"), "{cause}");
+    // The log has it as well: it was sent before the process ended.
+    let records = aborting.host.requests::<Log>(&ops::LOG).into_iter().flat_map(|log| log.records);
+    assert!(records.into_iter().any(|record| record.message == "the plugin panicked"));
+    assert_eq!(neighbour.ask(&[("do", "echo"), ("text", "well")]).await.unwrap(), "well");
+    soon(neighbour.gateway.close(LONG)).await;
+    assert_eq!(never.error().await.code, ErrorCode::Gone);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

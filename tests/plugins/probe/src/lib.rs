@@ -66,7 +66,7 @@ impl IntegrationGateway for Probe {
             "keep" => self.keep(asked.text("key"), asked.text("text")).await?,
             "keys" => self.context.kv().keys("").await?.join(","),
             "log" => {
-                tracing::info!(answer = 42, "a line of the log");
+                tracing::info!(text = asked.text("text"), "a line of the log");
                 "logged".to_owned()
             }
             "print" => {
