@@ -22,6 +22,7 @@ mod pattern;
 mod plugin;
 #[cfg(test)]
 mod samples;
+mod save;
 mod scaffold;
 mod serve;
 mod spark;

@@ -6,8 +6,11 @@
 //!                    └── flows ── a plugin's own, or the default activation and deactivation
 //! ```
 
+mod asking;
 mod attributes;
+mod camera;
 mod control;
+mod diagnostics;
 mod error;
 mod flow_view;
 mod flows;
@@ -22,11 +25,13 @@ mod view;
 use std::sync::Arc;
 
 use gatehouse_plugin_api::attribute::AttributeValues;
-use gatehouse_plugin_api::ids::{IntegrationId, StateAddress};
+use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress};
 use gatehouse_plugin_api::manage::ManageRequest;
 use gatehouse_plugin_api::message::SyncOutcome;
 use gatehouse_plugin_api::value::Value;
 
+pub use self::camera::Image;
+pub use self::diagnostics::{DiagnosticsFound, Redaction};
 pub use self::error::OperationError;
 pub use self::flow_view::{FlowBegin, FlowInput, FlowKind, FlowState, FlowView};
 use self::ground::Base;
@@ -119,6 +124,31 @@ impl Integrations {
         payload: serde_json::Value,
     ) -> Result<Option<Value>, OperationError> {
         control::set(&self.0, address, value, payload).await
+    }
+
+    /// The image of an entity.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`, `Gateway` (`unsupported` when it has none).
+    pub async fn snapshot(&self, address: &EntityAddress) -> Result<Image, OperationError> {
+        camera::snapshot(&self.0, address).await
+    }
+
+    /// The address of an entity's stream.
+    ///
+    /// # Errors
+    /// As [`Integrations::snapshot`].
+    pub async fn stream(&self, address: &EntityAddress) -> Result<url::Url, OperationError> {
+        camera::stream(&self.0, address).await
+    }
+
+    /// What helps to find a fault in an integration, redacted. One that does not run, or whose plugin fails at it, is
+    /// told of in the answer.
+    ///
+    /// # Errors
+    /// `NotFound`, `Store`.
+    pub async fn diagnostics(&self, id: &IntegrationId) -> Result<DiagnosticsFound, OperationError> {
+        diagnostics::collect(&self.0, id).await
     }
 
     /// One request for a page of the plugin's own, rendered.

@@ -128,14 +128,14 @@ pub async fn run_until(
     let socket = home.place_socket()?;
     let store = tokio::select! {
         opened = open_store(&config, &home) => opened?,
-        () = stop.cancelled() => return Ok(stopped_early()),
+        () = stop.cancelled() => return stopped_early(),
     };
     let ground = tokio::select! {
         built = build_ground(config, home.clone(), store.clone()) => built?,
         () = stop.cancelled() => {
             // Nothing was accepted yet, so that nothing is lost when this takes too long.
             let _ = tokio::time::timeout(REQUESTS_GRACE, store.close()).await;
-            return Ok(stopped_early());
+            return stopped_early();
         }
     };
     let server = Server::bind(&socket)?;
@@ -169,8 +169,10 @@ pub async fn run_until(
     Ok(())
 }
 
-fn stopped_early() {
+/// The end of a start that was told to stop: as good as any other end.
+fn stopped_early() -> Result<(), ServeError> {
     tracing::info!("stopped before it served");
+    Ok(())
 }
 
 async fn open_store(config: &Config, home: &Home) -> Result<Store, ServeError> {

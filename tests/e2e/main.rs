@@ -1,5 +1,6 @@
 //! What a person does, through the real binary, socket and plugin files.
 
+mod answers;
 mod deactivating;
 mod files;
 mod full_disk;

@@ -57,7 +57,7 @@ pub struct Client {
     socket: PathBuf,
 }
 
-/// An answer as it came: what `manage` gives when HTML is asked for.
+/// An answer as it came: an image, or what `manage` gives when HTML is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawAnswer {
     /// The status.
@@ -123,7 +123,18 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<RawAnswer, ClientError> {
-        let response = self.send(method, path, body.map(json_bytes), "text/html", None).await?;
+        self.as_it_comes(self.send(method, path, body.map(json_bytes), "text/html", None).await?).await
+    }
+
+    /// Asks for an image.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn image(&self, path: &str) -> Result<RawAnswer, ClientError> {
+        self.as_it_comes(self.send(Method::GET, path, None, "image/*", None).await?).await
+    }
+
+    async fn as_it_comes(&self, response: Response<Incoming>) -> Result<RawAnswer, ClientError> {
         let status = response.status();
         let media_type = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
         let location = header(response.headers(), LOCATION.as_str());

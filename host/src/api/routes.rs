@@ -45,6 +45,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     POST   "/v1/integrations/{id}/pause"             Control integration::integration_pause;
     POST   "/v1/integrations/{id}/resume"            Control integration::integration_resume;
     POST   "/v1/integrations/{id}/synchronize"       Control integration::integration_synchronize;
+    GET    "/v1/integrations/{id}/diagnostics"       Read    integration::integration_diagnostics;
     PATCH  "/v1/integrations/{id}/attributes"        Control integration::integration_set;
     GET    "/v1/integrations/{id}/manage"            Control manage::manage_get;
     POST   "/v1/integrations/{id}/manage"            Control manage::manage_post;
@@ -55,6 +56,8 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET    "/v1/entities"                            Read    entity::entity_list;
     GET    "/v1/entities/{address}"                  Read    entity::entity_get;
     PATCH  "/v1/entities/{address}"                  Control entity::entity_name;
+    GET    "/v1/entities/{address}/snapshot"         Read    entity::entity_snapshot;
+    GET    "/v1/entities/{address}/stream"           Control entity::entity_stream;
     GET    "/v1/states"                              Read    state::state_list;
     GET    "/v1/states/{address}"                    Read    state::state_get;
     POST   "/v1/states/{address}/control"            Control state::state_control;

@@ -8,10 +8,10 @@ use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, NAME_MAX_BYTES, St
 use gatehouse_plugin_api::message::StateDeclaration;
 use gatehouse_plugin_api::value::{StateKind, Value};
 
-use super::view::{self, Availability, ControlAnswer, ControlRequest, EntityState, History, State};
+use super::view::{self, Availability, ControlAnswer, ControlRequest, EntityState, EntityStream, History, State};
 use super::{App, is_running};
 use crate::entity::{Attachment, Entity, HistoryPage, LiveState, name_key};
-use crate::integration::OperationError;
+use crate::integration::{Image, OperationError};
 use crate::nearest::did_you_mean;
 
 /// The most rows of history that are given at once.
@@ -74,6 +74,25 @@ impl App {
         let address = self.entity_found(address)?.address.clone();
         self.ground().house.label_set(&address, label).await?;
         self.entity_get(&address)
+    }
+
+    /// An entity's image as it is now.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` when its integration does not run; `Gateway`, `unsupported` when it has none.
+    pub async fn entity_snapshot(&self, address: &EntityAddress) -> Result<Image, OperationError> {
+        let address = self.entity_found(address)?.address.clone();
+        self.integrations().snapshot(&address).await
+    }
+
+    /// Where an entity's stream is.
+    ///
+    /// # Errors
+    /// As [`App::entity_snapshot`].
+    pub async fn entity_stream(&self, address: &EntityAddress) -> Result<EntityStream, OperationError> {
+        let address = self.entity_found(address)?.address.clone();
+        let url = self.integrations().stream(&address).await?.to_string();
+        Ok(EntityStream { address, url })
     }
 
     /// States of one integration or of all, by address; those of hidden entities left out.

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use gatehouse_plugin_api::attribute::FieldErrors;
+use gatehouse_plugin_api::attribute::{FieldErrors, PlainValue};
 use gatehouse_plugin_api::ids::IntegrationId;
 use gatehouse_plugin_api::manage::ManageRequest;
 
 use super::App;
 use super::given::attribute_values;
-use super::view::{AttributesPatch, Integration, SyncAnswer};
+use super::view::{AttributesPatch, Diagnostics, Integration, SyncAnswer};
 use crate::entity::Attachment;
-use crate::integration::{IntegrationView, ManagePage, OperationError};
+use crate::integration::{IntegrationView, ManagePage, OperationError, Redaction};
 
 impl App {
     /// Every integration, by id.
@@ -85,6 +85,21 @@ impl App {
         self.integrations().manage(id, request).await
     }
 
+    /// What helps to find a fault, for whoever is asked for help: nothing secret is in it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Store` when its secrets, which must not be in it, cannot be read.
+    pub async fn integration_diagnostics(&self, id: &IntegrationId) -> Result<Diagnostics, OperationError> {
+        let found = self.integrations().diagnostics(id).await?;
+        Ok(Diagnostics {
+            gatehouse: env!("CARGO_PKG_VERSION").to_owned(),
+            at_ms: self.ground().clock.now_ms(),
+            integration: redacted(self.integration_of(&found.view), &found.redaction),
+            data: found.data,
+            problem: found.problem,
+        })
+    }
+
     pub(super) fn integration_of(&self, view: &Arc<IntegrationView>) -> Integration {
         let entities = self.ground().house.entities();
         let attached = |entity: &&Arc<crate::entity::Entity>| {
@@ -92,6 +107,25 @@ impl App {
         };
         Integration::new(view, u32::try_from(entities.iter().filter(attached).count()).unwrap_or(u32::MAX))
     }
+}
+
+/// The integration, with no secret in the words that came from its plugin or its upstream.
+fn redacted(mut integration: Integration, redaction: &Redaction) -> Integration {
+    let words = [
+        &mut integration.title,
+        &mut integration.reason.sentence,
+        &mut integration.health.message,
+        &mut integration.info_message,
+    ];
+    let progress = integration.progress.as_mut().map(|progress| &mut progress.message);
+    let settings = integration.attributes.values_mut().filter_map(|value| match value {
+        PlainValue::Text(text) => Some(text),
+        _ => None,
+    });
+    for text in words.into_iter().chain(progress).chain(settings) {
+        *text = redaction.text(text);
+    }
+    integration
 }
 
 /// The fields' sentences as one.

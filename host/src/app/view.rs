@@ -11,10 +11,12 @@ mod log;
 mod plugin;
 mod status;
 
-pub use entity::{Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, History, State};
+pub use entity::{
+    Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, EntityStream, History, State,
+};
 pub use event::{CommittedEvent, LaggedEvent, LifecycleEvent, MissedEvent, PluginChange, PluginEvent, ReadingEvent};
 pub use flow::{Flow, FlowAnswerRequest, FlowBeginRequest, GivenValue, GivenValues};
-pub use integration::{AttributesPatch, Integration, ManageAnswer, SyncAnswer};
+pub use integration::{AttributesPatch, Diagnostics, Integration, ManageAnswer, SyncAnswer};
 pub use log::LogPage;
 pub use plugin::{Plugin, PluginsFolder};
 pub use status::{LogStatus, Status};

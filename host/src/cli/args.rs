@@ -131,9 +131,16 @@ pub(super) enum Integration {
     /// List the integrations
     List,
     /// Show one integration: state, reason, settings
+    #[command(after_help = "\
+Examples:
+  gatehouse integration show hass
+  gatehouse integration show hass --diagnostics > hass.json    for whoever is asked for help")]
     Show {
         /// The integration
         id: IntegrationId,
+        /// Print what helps to find a fault as JSON, with what the plugin says of itself; secrets are left out
+        #[arg(long)]
+        diagnostics: bool,
     },
     /// Set an integration up; asks on a terminal
     Activate(Activate),
@@ -282,6 +289,19 @@ pub(super) enum Entity {
     Show {
         /// The entity: INTEGRATION:ENTITY
         address: EntityAddress,
+    },
+    /// Save an entity's image as it is now: a camera's, say
+    #[command(after_help = "\
+Examples:
+  gatehouse entity snapshot virtual-house:door-camera
+  gatehouse entity snapshot virtual-house:door-camera --out door.svg
+  gatehouse entity snapshot virtual-house:door-camera --out - | display")]
+    Snapshot {
+        /// The entity: INTEGRATION:ENTITY
+        address: EntityAddress,
+        /// Where to save it; - is standard output [default: INTEGRATION-ENTITY with the image's ending, here]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: Option<PathBuf>,
     },
     /// Give an entity a name of your own; an empty one takes the plugin's again
     Rename {

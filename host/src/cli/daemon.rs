@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
 use super::hint::Hints;
-use crate::api::client::{Client, ClientError, EventStream, encoded, path_with_query};
+use crate::api::client::{Client, ClientError, EventStream, RawAnswer, encoded, path_with_query};
 use crate::api::types::{
-    AttributesPatch, ControlAnswer, ControlRequest, Done, Entity, EntityPatch, Flow, FlowAnswerRequest,
-    FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State, Status, SyncAnswer,
+    AttributesPatch, ControlAnswer, ControlRequest, Diagnostics, Done, Entity, EntityPatch, EntityStream, Flow,
+    FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State,
+    Status, SyncAnswer,
 };
 use crate::home::Home;
 
@@ -101,6 +102,10 @@ impl Daemon {
         self.post(&integration_path(id, "/synchronize"), &Done {}).await
     }
 
+    pub(super) async fn diagnostics(&self, id: &IntegrationId) -> Answer<Diagnostics> {
+        self.get(&integration_path(id, "/diagnostics")).await
+    }
+
     pub(super) async fn set(&self, id: &IntegrationId, values: GivenValues) -> Answer<Integration> {
         let path = integration_path(id, "/attributes");
         self.client.patch(&path, &AttributesPatch { values }).await.map_err(|error| self.failure(&error))
@@ -155,6 +160,21 @@ impl Daemon {
     pub(super) async fn entity_rename(&self, address: &EntityAddress, label: String) -> Answer<Entity> {
         let path = format!("/v1/entities/{}", encoded(&address.to_string()));
         self.client.patch(&path, &EntityPatch { label }).await.map_err(|error| self.failure(&error))
+    }
+
+    pub(super) async fn snapshot(&self, address: &EntityAddress) -> Answer<RawAnswer> {
+        let path = format!("/v1/entities/{}/snapshot", encoded(&address.to_string()));
+        self.client.image(&path).await.map_err(|error| self.failure(&error))
+    }
+
+    /// An entity's stream; `None` when it has none.
+    pub(super) async fn stream(&self, address: &EntityAddress) -> Answer<Option<EntityStream>> {
+        let path = format!("/v1/entities/{}/stream", encoded(&address.to_string()));
+        match self.client.get(&path).await {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) if error.code() == "unsupported" => Ok(None),
+            Err(error) => Err(self.failure(&error)),
+        }
     }
 
     pub(super) async fn states(&self) -> Answer<Vec<State>> {

@@ -40,6 +40,14 @@ impl Failure {
         Self::Told { code: USAGE, message: message.to_string(), advice: String::new() }
     }
 
+    /// What was wrong, when there is something to tell.
+    pub(super) fn message(&self) -> Option<&str> {
+        match self {
+            Self::Told { message, .. } => Some(message),
+            Self::Silent { .. } | Self::OutputClosed => None,
+        }
+    }
+
     /// Adds what to do.
     #[must_use]
     pub(super) fn advise(mut self, what_to_do: impl fmt::Display) -> Self {

@@ -15,7 +15,8 @@ use crate::api::types::{GivenValues, Integration, SyncAnswer};
 pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &Output) -> Result<(), Failure> {
     match command {
         args::Integration::List => list(daemon, output).await,
-        args::Integration::Show { id } => {
+        args::Integration::Show { id, diagnostics: true } => output.json(&daemon.diagnostics(id).await?),
+        args::Integration::Show { id, diagnostics: false } => {
             let integration = daemon.integration(id).await?;
             if output.json { output.json(&integration) } else { output.line(shown(&integration, output)) }
         }

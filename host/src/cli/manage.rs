@@ -5,9 +5,6 @@
 mod page;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
@@ -17,7 +14,7 @@ use super::daemon::Daemon;
 use super::failure::{FAILED, Failure};
 use super::hint::Hints;
 use super::output::Output;
-use super::words;
+use super::{save, words};
 use crate::api::types::ManageAnswer;
 use base64::Engine as _;
 use page::Page;
@@ -79,7 +76,7 @@ fn show(
             let bytes = base64::engine::general_purpose::STANDARD.decode(&content).map_err(|error| {
                 Failure::failed(format!("the file that the page answered with cannot be read: {error}"))
             })?;
-            let path = save(wanted.save.as_deref(), &name, &bytes)?;
+            let path = save::write(wanted.save.as_deref(), &name, &bytes, "--save FILE")?;
             if output.json {
                 return output.json(&json!({ "file": path, "media_type": media_type, "size_bytes": bytes.len() }));
             }
@@ -121,26 +118,4 @@ fn as_text(html: &str, output: &Output) -> Result<String, Failure> {
         Failure::failed(format!("the page cannot be shown as text: {error}")).advise("print it with --html")
     })?;
     Ok(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_matches('\n').to_owned())
-}
-
-/// Writes a file that is not there yet; where the person named none, under the page's name in this folder.
-fn save(wanted: Option<&Path>, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
-    let suggested = Path::new(name).file_name().map_or_else(|| PathBuf::from("page"), PathBuf::from);
-    let path = match wanted {
-        Some(path) if path.is_dir() => path.join(suggested),
-        Some(path) => path.to_owned(),
-        None => suggested,
-    };
-    let written = match wanted {
-        Some(_) => std::fs::write(&path, bytes),
-        None => OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| file.write_all(bytes)),
-    };
-    match written {
-        Ok(()) => Ok(path),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::failed(format!("{} is there already", path.display()))
-                .advise("choose another with --save FILE"))
-        }
-        Err(error) => Err(Failure::io(path.display(), &error)),
-    }
 }

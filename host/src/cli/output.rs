@@ -66,6 +66,13 @@ impl Output {
         Ok(out.flush()?)
     }
 
+    /// Prints bytes as they are.
+    pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        Ok(out.flush()?)
+    }
+
     /// Prints a value as JSON over several lines.
     pub(super) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         self.line(serde_json::to_string_pretty(value).map_err(Failure::failed)?)

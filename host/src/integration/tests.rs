@@ -7,6 +7,7 @@ mod control;
 mod deactivation;
 mod ends;
 mod life;
+mod looking;
 mod own_flows;
 mod pages;
 mod rig;

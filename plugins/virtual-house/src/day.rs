@@ -36,6 +36,12 @@ pub(crate) fn stir_per_hour(now_ms: i64) -> f64 {
     at(&STIR, now_ms)
 }
 
+/// Whether it is light outside.
+pub(crate) fn is_light(now_ms: i64) -> bool {
+    let hour = now_ms.rem_euclid(DAY_MS) / 3_600_000;
+    (6..20).contains(&hour)
+}
+
 /// Degrees of the air outside: coldest at five, warmest at five in the afternoon.
 pub(crate) fn outside_celsius(season: Season, now_ms: i64) -> f64 {
     let (mean, swing) = match season {

@@ -2,6 +2,7 @@
 
 use gatehouse_plugin_api::{Entity, State, Value};
 
+use crate::camera;
 use crate::model::{COLOURS, House, Lamp, MODES};
 
 /// The names of the fixed entities.
@@ -10,6 +11,8 @@ pub(crate) const DOOR: &str = "door";
 pub(crate) const MOTION: &str = "motion";
 pub(crate) const METER: &str = "meter";
 pub(crate) const HOUSE: &str = "house";
+/// Has images.
+pub(crate) const DOOR_CAMERA: &str = "door-camera";
 /// There only when it has a code.
 pub(crate) const ALARM: &str = "alarm";
 
@@ -53,6 +56,10 @@ pub(crate) fn all(house: &House, name: &str) -> Vec<Entity> {
             .state(State::on_off("open").label("Open"))
             .state(State::event("bell", [RING]).label("Bell").controllable())
             .state(State::timestamp("last-ring").label("Last ring")),
+        Entity::new(DOOR_CAMERA)
+            .label("Camera at the front door")
+            .entity_type("camera")
+            .state(State::text("sees").label("Sees")),
         Entity::new(MOTION)
             .label("Motion in the hall")
             .entity_type("motion_sensor")
@@ -82,6 +89,7 @@ pub(crate) fn values(house: &House) -> Vec<(String, &'static str, Value)> {
         fixed(THERMOSTAT, "target", Value::Number(house.target_celsius)),
         fixed(THERMOSTAT, "mode", Value::Choice(house.mode.clone())),
         fixed(DOOR, "open", Value::OnOff(house.door_open)),
+        fixed(DOOR_CAMERA, "sees", Value::Text(camera::caption(house, house.lived_until_ms).to_owned())),
         fixed(METER, "power", Value::Number(house.watts)),
         fixed(METER, "energy", Value::Number(rounded(house.watt_hours / 1000.0, 3))),
     ];

@@ -2,21 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use gatehouse_plugin_api::ids::{EntityName, StateName};
-use gatehouse_plugin_api::message::{Control, ControlOutcome, HealthStatus, Reading, SettingsOutcome};
+use gatehouse_plugin_api::message::{Control, ControlOutcome, HealthStatus, Reading, SettingsOutcome, Snapshot};
 use gatehouse_plugin_api::tokio::sync::Notify;
 use gatehouse_plugin_api::tokio::task::spawn_local;
 use gatehouse_plugin_api::url::Url;
 use gatehouse_plugin_api::{Context, Error, Result, Value, serde_json, tokio, tracing};
 
-use crate::control;
-use crate::entities::{self, ALARM, DOOR, MOTION, MOVED, RING};
+use crate::entities::{self, ALARM, DOOR, DOOR_CAMERA, HOUSE, MOTION, MOVED, RING};
 use crate::model::House;
 use crate::options::Options;
 use crate::simulate::{self, Happening};
+use crate::{camera, control, picture};
 
 /// Where the house is kept.
 const KEY: &str = "house";
@@ -209,9 +208,17 @@ impl Home {
         self.options.borrow().as_ref().and_then(|options| options.link().cloned())
     }
 
-    /// Where the house's picture is, once it is started.
-    pub(crate) fn picture(&self) -> Option<PathBuf> {
-        self.options.borrow().as_ref().and_then(|options| options.picture.clone())
+    /// The image of an entity: what the camera sees, or the picture of the house that a person chose.
+    pub(crate) async fn snapshot(&self, entity: &EntityName) -> Result<Snapshot> {
+        if entity.as_str().eq_ignore_ascii_case(DOOR_CAMERA) {
+            let now_ms = self.context.clock().now_ms();
+            return self.with(|house| camera::snapshot(house, now_ms)).ok_or_else(not_started);
+        }
+        if entity.as_str().eq_ignore_ascii_case(HOUSE) {
+            let chosen = self.options.borrow().as_ref().and_then(|options| options.picture.clone());
+            return picture::snapshot(chosen).await;
+        }
+        Err(Error::unsupported(format!("{entity} has no image: {DOOR_CAMERA} and {HOUSE} have one")))
     }
 
     /// All holds at once but what a house is founded with, which needs a new start.
@@ -236,6 +243,7 @@ impl Home {
             serde_json::json!({
                 "rooms": house.rooms.len(),
                 "lamps": house.lamps.len(),
+                "note": house.note,
                 "watt_hours": house.watt_hours,
                 "lived_until_ms": house.lived_until_ms,
             })

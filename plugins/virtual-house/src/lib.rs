@@ -1,9 +1,10 @@
-//! A house that is not there: lamps, a thermostat, a door, motion and a meter, to try everything with.
+//! A house that is not there: lamps, a thermostat, a door with a camera, motion and a meter, to try everything with.
 //!
-//! It has every kind of value and of setting, states that can be set and states that cannot, a flow of its own to activate and to
-//! deactivate it, and pages to furnish it. What happens in it happens by a seeded chance.
+//! It has every kind of value and of setting, states that can be set and states that cannot, images, a flow of its own to
+//! activate and to deactivate it, and pages to furnish it. What happens in it happens by a seeded chance.
 #![forbid(unsafe_code)]
 
+mod camera;
 mod control;
 mod day;
 mod entities;
@@ -55,7 +56,7 @@ impl IntegrationGateway for VirtualHouse {
     }
 
     async fn snapshot(&self, entity: EntityName) -> Result<Snapshot> {
-        picture::snapshot(&entity, self.home.picture()).await
+        self.home.snapshot(&entity).await
     }
 
     async fn activate(&self, request: FlowRequest) -> Result<FlowReply> {

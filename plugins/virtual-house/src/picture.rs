@@ -4,20 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use gatehouse_plugin_api::ids::EntityName;
 use gatehouse_plugin_api::message::Snapshot;
 use gatehouse_plugin_api::{Error, Result, tokio};
-
-use crate::entities::HOUSE;
 
 /// The largest picture, in bytes.
 const BYTES_MAX: u64 = 5 * 1024 * 1024;
 
-/// The image of an entity. The file is read aside, so that a slow disk holds up nothing else.
-pub(crate) async fn snapshot(entity: &EntityName, picture: Option<PathBuf>) -> Result<Snapshot> {
-    if !entity.as_str().eq_ignore_ascii_case(HOUSE) {
-        return Err(Error::unsupported(format!("{entity} has no image: only {HOUSE} has one")));
-    }
+/// The image in this file. It is read aside, so that a slow disk holds up nothing else.
+pub(crate) async fn snapshot(picture: Option<PathBuf>) -> Result<Snapshot> {
     let path = picture
         .ok_or_else(|| Error::not_found("the house has no picture: give the setting picture the path of a file"))?;
     let read = tokio::task::spawn_blocking(move || load(&path)).await;

@@ -60,7 +60,7 @@ pub(crate) fn live(house: &mut House, season: Season, now_ms: i64) -> Vec<Happen
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -69,7 +69,7 @@ mod tests {
 
     const MINUTE: i64 = 60_000;
 
-    fn house(seed: u32) -> House {
+    pub(crate) fn house(seed: u32) -> House {
         let pace = Duration::from_secs(1);
         let options = Options {
             name: "Test".into(),

@@ -6,7 +6,7 @@ use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::Answer;
 use crate::api::extract::{Given, Named};
-use crate::api::types::{AttributesPatch, Integration, Problem, SyncAnswer};
+use crate::api::types::{AttributesPatch, Diagnostics, Integration, Problem, SyncAnswer};
 use crate::app::App;
 
 /// Every integration.
@@ -49,6 +49,17 @@ pub(crate) async fn integration_synchronize(
     Named(id): Named<IntegrationId>,
 ) -> Answer<SyncAnswer> {
     Ok(Json(app.integration_synchronize(&id).await?))
+}
+
+/// What helps to find a fault: the integration, and what its plugin says of itself, without secrets.
+#[utoipa::path(get, path = "/v1/integrations/{id}/diagnostics", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")),
+    responses((status = 200, body = Diagnostics), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_diagnostics(
+    State(app): State<App>,
+    Named(id): Named<IntegrationId>,
+) -> Answer<Diagnostics> {
+    Ok(Json(app.integration_diagnostics(&id).await?))
 }
 
 /// Changes settings; those not named stay as they are.

@@ -45,6 +45,16 @@ pub struct EntityState {
     pub controllable: bool,
 }
 
+/// Where an entity's stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EntityStream {
+    /// The entity.
+    #[schema(value_type = String)]
+    pub address: EntityAddress,
+    /// The stream's own address, for a program that shows it; it may hold a password.
+    pub url: String,
+}
+
 /// Changes what a person made of an entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

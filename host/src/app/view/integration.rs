@@ -96,6 +96,23 @@ impl Integration {
     }
 }
 
+/// What helps to find a fault in an integration. Secrets are left out: those that the host knows wherever they stand,
+/// and every field whose name says that it is one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Diagnostics {
+    /// The daemon's version.
+    pub gatehouse: String,
+    /// When this was asked.
+    pub at_ms: i64,
+    /// The integration.
+    pub integration: Integration,
+    /// What its plugin said of itself.
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<serde_json::Value>,
+    /// Why it said nothing; empty when it did.
+    pub problem: String,
+}
+
 /// Settings to change; those not named stay as they are.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -113,7 +113,7 @@ fn another_founding_is_another_house() {
 #[test]
 fn an_empty_house_has_no_lamps() {
     let house = started(AttributeValues::default().with("furnished", false));
-    assert_eq!(names(&house), ["door", "house", "meter", "motion", "thermostat"]);
+    assert_eq!(names(&house), ["door", "door-camera", "house", "meter", "motion", "thermostat"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The plugin in a house in memory, its time moved by hand.
 
 mod alarm;
+mod camera;
 mod flows;
 mod house;
 mod pages;
