@@ -3,12 +3,14 @@
 mod answers;
 mod deactivating;
 mod files;
+mod flows;
 mod full_disk;
 mod hosting;
 mod input;
 mod killed;
 mod living;
 mod looking;
+mod other_abi;
 mod pages;
 mod replacing;
 mod secrets;

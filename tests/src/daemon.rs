@@ -317,6 +317,15 @@ impl Daemon {
         })
     }
 
+    /// Waits until a file's verdict has this reason; returns the verdict. While a large file is written there may be
+    /// others.
+    pub fn wait_reason(&self, file_name: &str, code: &str) -> Value {
+        wait_for(&format!("the reason {code} for {file_name}"), || {
+            let verdict = self.get(&format!("/v1/plugins/{file_name}")).map_err(|e| e.to_string())?.json();
+            if verdict["reason"]["code"] == code { Ok(verdict) } else { Err(verdict.to_string()) }
+        })
+    }
+
     /// Waits until an integration's actual state is this one; returns the view.
     pub fn wait_state(&self, id: &str, state: &str) -> Value {
         wait_for(&format!("{id} to be {state}"), || {

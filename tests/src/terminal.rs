@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use pty_process::Size;
 use pty_process::blocking::{Command, open};
+use rustix::process::{Pid, Signal, kill_process};
 use vt100::{Callbacks, Parser, Screen};
 
 use crate::wait::wait_for;
@@ -139,6 +140,14 @@ impl Terminal {
         });
         self.keys(answer);
         self.keys(ENTER);
+    }
+
+    /// Sends the command a signal.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// Waits for the command's end; its exit code, -1 for a signal.
