@@ -214,7 +214,8 @@ impl House {
     /// Deletes entities and readings of an integration in batches; `progress` gets the rows deleted so far.
     ///
     /// # Errors
-    /// When the database cannot be written; calling it again goes on.
+    /// When the database cannot be written, a full disk included; what is left stands as it did, and calling it again
+    /// goes on.
     pub async fn delete_all(
         &self,
         integration: &IntegrationId,
@@ -222,10 +223,21 @@ impl House {
     ) -> Result<(), StoreError> {
         let gate = self.0.gate(integration);
         let _alone = gate.lock().await;
-        // First, so that no reading comes for a row that is being deleted; then those on their way.
-        self.0.core.lock().registry.forget(integration);
-        self.0.queue.committed().await?;
-        self.0.store.entities_delete(integration, progress).await
+        // First, so that no reading comes for a row that is being deleted. Those on their way are not waited for: on a full
+        // disk they cannot be written, and this is what makes room.
+        let states = {
+            let mut core = self.0.core.lock();
+            let states = core.registry.state_ids(integration);
+            core.registry.forget(integration);
+            states
+        };
+        let deleted = self.0.store.entities_delete(integration, self.0.queue.without(states), progress).await;
+        if deleted.is_err() {
+            let left = self.0.store.entity_list().await?;
+            let mut core = self.0.core.lock();
+            left.into_iter().filter(|row| row.integration == *integration).for_each(|row| core.registry.put(row));
+        }
+        deleted
     }
 
     /// Gives an entity a person's own name, or with `None` the plugin's again; persisted when it resolves. `false` when

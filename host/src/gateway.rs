@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(crate) use self::answer::clip;
 pub use self::isolated::set_worker_program;
 use crate::plugin::Staged;
 use crate::reason::Reason;

@@ -179,6 +179,19 @@ impl Store {
         .await
     }
 
+    /// Has every deletion of a reading fail, or not any more.
+    #[cfg(test)]
+    pub(crate) async fn refuse_deletions(&self, refuse: bool) -> Result<(), StoreError> {
+        self.write("refusing deletions", move |connection| {
+            Ok(connection.execute_batch(if refuse {
+                "CREATE TEMP TRIGGER refused BEFORE DELETE ON readings BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            } else {
+                "DROP TRIGGER refused"
+            })?)
+        })
+        .await
+    }
+
     /// Runs a write on the writer's thread; resolves after its commit.
     async fn write<T: Send + 'static>(
         &self,

@@ -26,6 +26,10 @@ pub(super) fn attribute_values(specs: &[AttributeSpec], given: GivenValues) -> R
 
 fn attribute_value(spec: &AttributeSpec, value: GivenValue) -> Result<AttributeValue, String> {
     let plain = match value {
+        // An input field that was emptied; what that means is for whoever knows the value before.
+        GivenValue::Text(text) if text.trim().is_empty() && spec.value_type != ValueType::Secret => {
+            return Ok(AttributeValue::Plain(PlainValue::Text(text)));
+        }
         GivenValue::Text(text) => return spec.parse_text(&text),
         _ if matches!(spec.value_type, ValueType::Secret) => return Err("is a secret: give it as text".to_owned()),
         GivenValue::Bool(value) => PlainValue::Bool(value),

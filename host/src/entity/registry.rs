@@ -1,6 +1,6 @@
 //! What is known in memory: entities by integration and lower-cased name, their states with the last value.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress, StateName};
@@ -99,6 +99,12 @@ impl Registry {
             self.rooms.insert(integration.clone(), Room::default());
         }
         self.rooms.get_mut(integration).expect("it was there or was put there")
+    }
+
+    /// The states that an integration ever had, by their ids in the database.
+    pub(super) fn state_ids(&self, integration: &IntegrationId) -> HashSet<i64> {
+        let known = self.rooms.get(integration).into_iter().flat_map(Room::known);
+        known.flat_map(|known| known.states.values().map(|slot| slot.id)).collect()
     }
 
     pub(super) fn forget(&mut self, integration: &IntegrationId) {

@@ -38,7 +38,7 @@ fn of_the_plugin(mut error: CallError) -> CallError {
 }
 
 /// Cuts a sentence of a plugin's to a length that can be kept.
-pub(super) fn clip(sentence: &mut String) {
+pub(crate) fn clip(sentence: &mut String) {
     if let Some((at, _)) = sentence.char_indices().nth(SENTENCE_CHARS) {
         sentence.truncate(at);
         sentence.push('…');

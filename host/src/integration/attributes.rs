@@ -33,8 +33,9 @@ impl<'a> Given<'a> {
 
 /// Merges what was given now over what is there and over the defaults, and checks the whole.
 ///
-/// Text given for a field of another kind is read as a person would have typed it; an empty one means "not given"
-/// where the field is not text. A secret left out or left empty stays what it was.
+/// Text given for a field of another kind is read as a person would have typed it. A field that is not text and is
+/// given empty is cleared: its default counts, not what it was before. A secret left out or left empty stays what it
+/// was, for a form never shows it.
 ///
 /// # Errors
 /// One sentence for each field that is unknown, wrong, missing or fixed.
@@ -46,20 +47,21 @@ pub(super) fn complete(
     let mut errors = unknown_fields(specs, given);
     let mut whole = AttributeValues::default();
     for spec in specs {
-        let now = given.get(&spec.key).filter(|value| !is_left_out(spec, value));
-        let value = match now {
-            Some(value) => match read(spec, value) {
+        let default = || spec.default.clone().map(AttributeValue::Plain);
+        let value = match given.get(&spec.key) {
+            Some(value) if is_cleared(spec, value) => default(),
+            Some(value) if !is_kept(value) => match read(spec, value) {
                 Ok(value) => Some(value),
                 Err(problem) => {
                     errors.insert(spec.key.clone(), problem);
                     continue;
                 }
             },
-            None => before.value(&spec.key).cloned().or_else(|| spec.default.clone().map(AttributeValue::Plain)),
+            _ => before.value(&spec.key).cloned().or_else(default),
         };
         match (value, before) {
-            (Some(value), Given::Fixed(values))
-                if !spec.editable && values.get(&spec.key).is_some_and(|before| *before != value) =>
+            (value, Given::Fixed(values))
+                if !spec.editable && values.get(&spec.key).is_some_and(|before| Some(before) != value.as_ref()) =>
             {
                 errors.insert(
                     spec.key.clone(),
@@ -96,6 +98,12 @@ pub(super) fn offered(
         .collect()
 }
 
+/// Those of the values that one generation knows: of another one some may be left.
+pub(super) fn known(specs: &[AttributeSpec], values: &AttributeValues) -> AttributeValues {
+    let of_it = |key: &str| specs.iter().any(|spec| spec.key == key);
+    AttributeValues(values.0.iter().filter(|(key, _)| of_it(key)).map(|(k, v)| (k.clone(), v.clone())).collect())
+}
+
 /// Nothing is wrong.
 pub(super) fn none() -> FieldErrors {
     FieldErrors::new()
@@ -129,15 +137,15 @@ fn unknown_fields(specs: &[AttributeSpec], given: &AttributeValues) -> FieldErro
         .collect()
 }
 
-/// An empty input field that stands for "nothing given".
-fn is_left_out(spec: &AttributeSpec, value: &AttributeValue) -> bool {
-    match value {
-        AttributeValue::Secret(secret) => secret.expose().is_empty(),
-        AttributeValue::Plain(PlainValue::Text(text)) => {
-            text.trim().is_empty() && !matches!(spec.value_type, ValueType::Text | ValueType::Unknown)
-        }
-        AttributeValue::Plain(_) => false,
-    }
+/// An input field that was emptied.
+fn is_cleared(spec: &AttributeSpec, value: &AttributeValue) -> bool {
+    let is_text = matches!(spec.value_type, ValueType::Text | ValueType::Unknown);
+    matches!(value, AttributeValue::Plain(PlainValue::Text(text)) if text.trim().is_empty() && !is_text)
+}
+
+/// The empty input field of a secret.
+fn is_kept(value: &AttributeValue) -> bool {
+    matches!(value, AttributeValue::Secret(secret) if secret.expose().is_empty())
 }
 
 fn read(spec: &AttributeSpec, value: &AttributeValue) -> Result<AttributeValue, String> {
@@ -222,6 +230,37 @@ mod tests {
         let errors = complete(&specs(), &moved, Given::Fixed(&before)).expect_err("fixed");
         assert!(errors["site"].starts_with("cannot be changed in use"), "{errors:?}");
         assert!(complete(&specs(), &moved, Given::Settings(&before)).is_ok());
+    }
+
+    #[test]
+    fn a_field_that_is_emptied_is_cleared_and_not_what_it_was() {
+        let mut specs = specs();
+        specs.push(AttributeSpec { required: false, ..spec("proxy", ValueType::Url) });
+        specs.push(AttributeSpec { required: false, editable: false, ..spec("bridge", ValueType::Url) });
+        let mut given = sound();
+        for key in ["proxy", "bridge"] {
+            given.set_plain(key, PlainValue::Text("http://attic:3128".into()));
+        }
+        given.set_plain("interval", PlainValue::Integer(5));
+        let before = complete(&specs, &given, Given::Nothing).expect("sound");
+        let emptied = values(&[("proxy", ""), ("interval", " "), ("site", "")]);
+        for given in [Given::Settings(&before), Given::Fixed(&before)] {
+            let emptied = if matches!(given, Given::Fixed(_)) {
+                values(&[("proxy", ""), ("interval", "")])
+            } else {
+                emptied.clone()
+            };
+            let after = complete(&specs, &emptied, given).expect("sound");
+            assert_eq!(after.get("proxy"), None);
+            assert_eq!(after.get("interval"), Some(&AttributeValue::Plain(PlainValue::Integer(30))));
+            assert_eq!(after.get("token"), before.get("token"));
+            assert_eq!(after.get("bridge"), before.get("bridge"));
+        }
+        let errors =
+            complete(&specs, &values(&[("api_base_url", "")]), Given::Settings(&before)).expect_err("required");
+        assert_eq!(errors["api_base_url"], "is required");
+        let errors = complete(&specs, &values(&[("bridge", "")]), Given::Fixed(&before)).expect_err("fixed");
+        assert!(errors["bridge"].starts_with("cannot be changed in use"), "{errors:?}");
     }
 
     #[test]

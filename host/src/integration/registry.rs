@@ -14,7 +14,7 @@ use super::attributes::{self, Given};
 use super::error::is_off;
 use super::flows::Flows;
 use super::ground::{Base, PluginNow, absence};
-use super::supervisor::{Input, Supervised, Unfit, fields_of, try_out, validate};
+use super::supervisor::{Change, Input, Supervised, Unfit, fields_of, try_out, validate};
 use super::view::{IntegrationView, LifecycleEvent};
 use crate::plugin::PluginChange;
 use crate::store::{Desired, IntegrationRow};
@@ -125,20 +125,23 @@ impl Registry {
         if view.desired == Desired::Off {
             return Err(is_off(id));
         }
-        let plugin = match (self.base.plugins.plugin_now(&view.integration_type), supervised.running()) {
-            (PluginNow::Here(plugin), _) => plugin,
-            // An earlier generation runs on in the place of a refused file.
-            (_, Some(running)) => running.plugin,
-            (PluginNow::Missing(reason) | PluginNow::Refused(reason), None) => {
+        // A generation that waits for settings is who they are for; else the one in use, which may run on in the place of
+        // a file that failed or was refused; else the file.
+        let newer = supervised.newer();
+        let running = supervised.running().filter(|_| newer.is_none());
+        let in_use = newer.clone().or_else(|| running.as_ref().map(|running| running.plugin.clone()));
+        let plugin = match (in_use, self.base.plugins.plugin_now(&view.integration_type)) {
+            (Some(plugin), _) | (None, PluginNow::Here(plugin)) => plugin,
+            (None, PluginNow::Missing(reason) | PluginNow::Refused(reason)) => {
                 return Err(OperationError::Unavailable(format!(
                     "the settings of {id} cannot be checked without its plugin: {reason}"
                 )));
             }
         };
         let specs = &plugin.manifest().attributes;
-        let whole = attributes::complete(specs, &values, Given::Fixed(&supervised.settings()))
-            .map_err(OperationError::fields)?;
-        let fields = match supervised.running() {
+        let before = supervised.settings();
+        let whole = attributes::complete(specs, &values, Given::Fixed(&before)).map_err(OperationError::fields)?;
+        let fields = match running {
             Some(running) => match validate(&running.gateway, &whole).await {
                 Ok(fields) => fields,
                 Err(error) if error.fields.is_empty() => {
@@ -155,7 +158,15 @@ impl Registry {
         if !fields.is_empty() {
             return Err(OperationError::fields(fields));
         }
-        supervised.ask(|reply| Input::Settings(whole, turn, reply)).await
+        let checked_by_newer = newer.map(|newer| newer.sha256().to_owned());
+        let mut attributes = whole;
+        if checked_by_newer.is_some() {
+            // Should it not start after all, the generation before finds what it alone knows.
+            let unknown = before.0.into_iter().filter(|(key, _)| !specs.iter().any(|spec| spec.key == *key));
+            attributes.0.extend(unknown);
+        }
+        let change = Box::new(Change { attributes, checked_by_newer });
+        supervised.ask(|reply| Input::Settings(change, turn, reply)).await
     }
 
     /// Ends flows and stops everything side by side; each is bounded by itself.

@@ -29,7 +29,7 @@ use tracing::Instrument as _;
 
 pub(super) use bring_up::{Running, Unfit, failure_of_launch, fields_of, try_out, validate};
 pub(super) use handle::{SettingsTurn, Supervised};
-pub(super) use inputs::{Activation, Came, Input};
+pub(super) use inputs::{Activation, Came, Change, Input};
 
 use self::bring_up::{BroughtUp, failure_of_call};
 use self::handle::Shared;
@@ -54,6 +54,8 @@ struct Supervisor {
     previous: Option<Staged>,
     /// A new generation that waits for its trial, or failed it or its start.
     candidate: Option<Staged>,
+    /// The content of the candidate that found the settings wrong.
+    wants_settings: Option<String>,
     /// The good generation changed and the row is not saved yet: what it was before.
     good_before: Option<Option<String>>,
     /// The new generation takes the place of one that ran until now.
@@ -110,6 +112,7 @@ impl Supervisor {
             settings: RwLock::new(row.attributes.clone()),
             turn: Arc::default(),
             unique_id: RwLock::new(row.unique_id.clone()),
+            newer: RwLock::new(None),
             last_success_ms: AtomicI64::new(0),
         });
         let (inputs, heard) = mpsc::unbounded_channel();
@@ -123,6 +126,7 @@ impl Supervisor {
             plugin,
             previous: None,
             candidate: None,
+            wants_settings: None,
             good_before: None,
             switching: false,
             epoch: 0,
@@ -191,7 +195,7 @@ impl Supervisor {
     async fn hear(&mut self, input: Input) -> Next {
         match input {
             Input::Want(desired, reply) => self.want(desired, reply).await,
-            Input::Settings(values, turn, reply) => self.settings(values, turn, reply).await,
+            Input::Settings(change, turn, reply) => self.settings(*change, turn, reply).await,
             Input::Activate(activation, turn, reply) => self.activate(*activation, turn, reply).await,
             Input::Erase(reply) => {
                 let erased = match self.in_use() {
@@ -250,7 +254,8 @@ impl Supervisor {
     }
 
     /// Saves settings and has them applied. The turn is over when they are saved: they are told in that order.
-    async fn settings(&mut self, values: AttributeValues, turn: SettingsTurn, reply: Reply) {
+    async fn settings(&mut self, change: Change, turn: SettingsTurn, reply: Reply) {
+        let Change { attributes: values, checked_by_newer } = change;
         // What is erased, or will be in a moment, is not written back by a change that began before.
         if self.row.desired == Desired::Off {
             let _ = reply.send(Err(is_off(&self.row.id)));
@@ -264,6 +269,14 @@ impl Supervisor {
         }
         self.shared.settings.write().clone_from(&values);
         drop(turn);
+        // They are for a newer generation, which takes its place with them; the one that runs knows them not.
+        if checked_by_newer.is_some() && checked_by_newer.as_deref() == self.newer().map(Staged::sha256) {
+            self.waiting.push(reply);
+            self.take_newer();
+            let in_use = self.life.holds_gateway();
+            self.step(if in_use { lifecycle::Input::Probed(Ok(())) } else { lifecycle::Input::SettingsSaved });
+            return;
+        }
         match self.running() {
             Some(running) if self.life.holds_gateway() => {
                 self.applying.push(reply);
@@ -372,11 +385,28 @@ impl Supervisor {
         if self.candidate.as_ref().is_none_or(|candidate| candidate.sha256() != sha256) {
             return;
         }
-        if outcome.is_ok() {
-            self.switching = self.running().is_some();
-            self.plugin = self.candidate.take();
+        match &outcome {
+            Ok(()) => self.take_newer(),
+            Err(reason) => self.note_need(reason),
         }
         self.step(lifecycle::Input::Probed(outcome));
+    }
+
+    /// The next start is that of the newer generation.
+    fn take_newer(&mut self) {
+        self.switching = self.running().is_some();
+        self.plugin = self.candidate.take();
+    }
+
+    /// Whether the candidate failed for want of other settings.
+    fn note_need(&mut self, failed: &Reason) {
+        let of_settings = failed.code == ReasonCode::BadConfiguration;
+        self.wants_settings = self.candidate.as_ref().filter(|_| of_settings).map(|it| it.sha256().to_owned());
+    }
+
+    /// The newer generation that waits for settings while an earlier one is in use.
+    fn newer(&self) -> Option<&Staged> {
+        self.candidate.as_ref().filter(|it| self.wants_settings.as_deref() == Some(it.sha256()))
     }
 
     fn came(&mut self, came: Came) {
@@ -390,7 +420,12 @@ impl Supervisor {
             Came::BroughtUp(BroughtUp::Failed { failure, reason, before }) => {
                 self.previous = before;
                 let goes_back = self.goes_back(&reason);
+                let why = reason.clone();
                 self.step(lifecycle::Input::StartFailed { failure, reason, goes_back });
+                if goes_back {
+                    self.note_need(&why);
+                    self.announce();
+                }
             }
             Came::BroughtUp(BroughtUp::Cancelled(late)) | Came::TakenDown(late) => {
                 if let Some(late) = &late {

@@ -89,17 +89,23 @@ impl Store {
         }
     }
 
-    /// Deletes entities and readings of an integration in batches; `progress` gets the rows deleted so far.
+    /// Deletes entities and readings of an integration in batches; `progress` gets the rows deleted so far. `first` runs
+    /// on the writer's thread before each batch.
     pub(crate) async fn entities_delete(
         &self,
         integration: &IntegrationId,
+        first: impl Fn() + Clone + Send + 'static,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), StoreError> {
         let mut total = 0;
         loop {
             let id = integration.clone();
-            let deleted =
-                self.write("deleting entities and readings", move |connection| delete_some(connection, &id)).await?;
+            let first = first.clone();
+            let work = move |connection: &Connection| {
+                first();
+                delete_some(connection, &id)
+            };
+            let deleted = self.write("deleting entities and readings", work).await?;
             if deleted == 0 {
                 return Ok(());
             }

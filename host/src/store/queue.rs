@@ -1,6 +1,6 @@
 //! Readings on their way to the history: the bounded queue between the house and the writer, and its batches.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -29,6 +29,8 @@ pub(crate) enum Effect {
     Seen,
     /// A row of an earlier time; the last value stays.
     Backfilled,
+    /// Nothing: its state is deleted.
+    Gone,
 }
 
 /// One accepted reading.
@@ -243,6 +245,9 @@ pub(super) fn write(connection: &Connection, rows: &[ReadingRow], first_ordinal:
         let mut last = None;
         for &(state_id, index) in run {
             let row = &rows[index as usize];
+            if row.effect == Effect::Gone {
+                continue;
+            }
             if row.effect != Effect::Backfilled {
                 last = Some(&row.live);
             }
@@ -311,6 +316,18 @@ impl ReadingQueue {
             0
         } else {
             inner.limit.saturating_sub(inner.rows.len())
+        }
+    }
+
+    /// What makes the rows of these states that wait here leave no trace, whenever they are written. For the writer's
+    /// own thread, where no row is on its way between here and the database.
+    pub(crate) fn without(&self, states: HashSet<i64>) -> impl Fn() + Clone + Send + 'static {
+        let (pending, states) = (Arc::clone(&self.pending), Arc::new(states));
+        move || {
+            let mut inner = pending.inner.lock();
+            for row in inner.rows.iter_mut().filter(|row| states.contains(&row.state_id)) {
+                row.effect = Effect::Gone;
+            }
         }
     }
 

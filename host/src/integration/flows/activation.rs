@@ -9,6 +9,7 @@ use gatehouse_plugin_api::ops;
 
 use super::flow::{Flow, Turn};
 use super::target::taken;
+use crate::gateway::clip;
 use crate::integration::OperationError;
 use crate::integration::attributes::{self, BASE, Given};
 use crate::integration::supervisor::{Activation, Input, Running, fields_of, validate};
@@ -54,7 +55,10 @@ impl Flow {
     ///
     /// # Errors
     /// What is wrong with which field; nothing is saved then.
-    pub(super) async fn finish(&mut self, done: FlowDone) -> Result<Turn, FieldErrors> {
+    pub(super) async fn finish(&mut self, mut done: FlowDone) -> Result<Turn, FieldErrors> {
+        // Both are kept and shown wherever the integration is.
+        clip(&mut done.title);
+        clip(&mut done.info_message);
         let attributes = attributes::complete(self.specs(), &done.attributes, Given::Nothing)?;
         let running = match self.gateway().await {
             Ok(running) => running,

@@ -136,7 +136,11 @@ fn begin_work(registry: &Arc<Registry>, id: &IntegrationId, at_work: AtWork, saf
                 Ok(format!("{id} is off; {settings}, its history stays."))
             }
             None => {
-                base.house.delete_all(&id, &move |rows| *counted.lock() = rows).await?;
+                base.house.delete_all(&id, &move |rows| *counted.lock() = rows).await.map_err(|error| {
+                    OperationError::Store(format!(
+                        "{error}; {id} is off and a part of it may be deleted: deactivate it again to go on"
+                    ))
+                })?;
                 base.store.kv_clear(&id, KvSpace::Data).await?;
                 base.store.kv_clear(&id, KvSpace::Secrets).await?;
                 registry.delete(&id).await?;

@@ -10,6 +10,7 @@ use super::deactivation::Deactivation;
 use super::leash::Leash;
 use super::own::Exchange;
 use super::target::Target;
+use crate::gateway::clip;
 use crate::integration::OperationError;
 use crate::integration::attributes::{self, BASE, Given};
 use crate::integration::flow_view::{FlowInput, FlowKind};
@@ -155,7 +156,11 @@ impl Flow {
     async fn own_turn(&mut self, reply: Result<FlowReply, GaveUp>) -> Turn {
         let turn = match (reply, self.kind) {
             (Err(gave_up), _) => gave_up.into(),
-            (Ok(FlowReply::Abort { code, message }), _) => Turn::Abort { code, message },
+            (Ok(FlowReply::Abort { mut code, mut message }), _) => {
+                clip(&mut code);
+                clip(&mut message);
+                Turn::Abort { code, message }
+            }
             (Ok(FlowReply::Step(step)), _) => match check_step(&step) {
                 Ok(()) => {
                     let defaults = match &step.kind {
@@ -176,6 +181,7 @@ impl Flow {
             (Ok(FlowReply::Default), FlowKind::Deactivate) => return self.host_deactivation().await,
             (Ok(FlowReply::Done(done)), FlowKind::Deactivate) => {
                 self.own_words = done.info_message;
+                clip(&mut self.own_words);
                 return self.host_deactivation().await;
             }
             (Ok(FlowReply::Done(done)), FlowKind::Activate) => match self.finish(done).await {

@@ -60,9 +60,9 @@ impl Supervisor {
         let bring_up = BringUp {
             base: Arc::clone(&self.base),
             id: self.row.id.clone(),
+            attributes: attributes::known(&plugin.manifest().attributes, &self.row.attributes),
             plugin,
             hosting,
-            attributes: self.row.attributes.clone(),
             good,
             host: self.host_side(),
             cancel: self.cancel.clone(),
@@ -163,7 +163,8 @@ impl Supervisor {
 
     fn try_out(&self) {
         let Some(candidate) = self.candidate.clone() else { return };
-        let (base, id, attributes) = (Arc::clone(&self.base), self.row.id.clone(), self.row.attributes.clone());
+        let (base, id) = (Arc::clone(&self.base), self.row.id.clone());
+        let attributes = attributes::known(&candidate.manifest().attributes, &self.row.attributes);
         let (inputs, ending) = (self.inputs.clone(), self.ending.clone());
         let work = async move {
             let tried = tokio::select! {

@@ -13,6 +13,7 @@ use super::inputs::Input;
 use crate::integration::OperationError;
 use crate::integration::ground::Base;
 use crate::integration::view::{Actual, IntegrationView, LifecycleEvent};
+use crate::plugin::Staged;
 use crate::store::IntegrationRow;
 
 /// An integration's supervisor, as seen from outside. Cheap to clone.
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     /// Whose turn it is to change settings: held from reading them until the change is saved.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) unique_id: RwLock<Option<String>>,
+    pub(super) newer: RwLock<Option<Staged>>,
     /// 0 when there was none.
     pub(super) last_success_ms: AtomicI64,
 }
@@ -80,6 +82,11 @@ impl Supervised {
     /// it, so that no change is made from settings that are not the newest.
     pub(in crate::integration) async fn settings_turn(&self) -> SettingsTurn {
         SettingsTurn { _alone: Arc::clone(&self.shared.turn).lock_owned().await }
+    }
+
+    /// The newer generation that waits for settings while an earlier one is in use: settings are for it.
+    pub(in crate::integration) fn newer(&self) -> Option<Staged> {
+        self.shared.newer.read().clone()
     }
 
     /// The upstream's own identity.

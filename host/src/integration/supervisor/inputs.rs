@@ -30,13 +30,21 @@ pub(in crate::integration) struct Activation {
     pub(in crate::integration) info_message: String,
 }
 
+/// Settings that a person changes: complete and checked.
+#[derive(Debug)]
+pub(in crate::integration) struct Change {
+    pub(in crate::integration) attributes: AttributeValues,
+    /// The newer generation that waits for them and found them right, by its content.
+    pub(in crate::integration) checked_by_newer: Option<String>,
+}
+
 /// The one closed list of what a supervisor hears.
 #[derive(Debug)]
 pub(in crate::integration) enum Input {
     /// A person wants it on, paused or off.
     Want(Desired, Reply),
-    /// A person changes settings: complete and checked.
-    Settings(AttributeValues, SettingsTurn, Reply),
+    /// A person changes settings.
+    Settings(Box<Change>, SettingsTurn, Reply),
     /// An activation flow is done.
     Activate(Box<Activation>, SettingsTurn, Reply),
     /// It is off and its settings and secrets are to be erased.

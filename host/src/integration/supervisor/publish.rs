@@ -38,8 +38,8 @@ pub(super) fn at_rest(row: &IntegrationRow, life: &Life, hosting: Hosting, plugi
 
 impl Supervisor {
     fn look(&self) -> IntegrationView {
-        // What a person may set is what the newest file says, even while an older one runs.
-        let newest = self.candidate.as_ref().or(self.plugin.as_ref());
+        // What a person may set is what a newer generation waits for, even while an older one runs.
+        let newest = self.newer().or(self.plugin.as_ref());
         let mut view = at_rest(&self.row, &self.life, self.base.hosting(&self.row.id), newest);
         let last_success_ms = self.shared.last_success_ms.load(Ordering::Relaxed);
         view.last_success_ms = Some(last_success_ms).filter(|ms| *ms > 0);
@@ -58,6 +58,7 @@ impl Supervisor {
 
     /// Publishes the view, and an event when anything but the last success changed.
     pub(super) fn announce(&self) {
+        *self.shared.newer.write() = self.newer().cloned();
         let view = Arc::new(self.look());
         let before = self.view.send_replace(Arc::clone(&view));
         let same_but_success =

@@ -223,3 +223,26 @@ async fn a_running_integration_is_asked_itself_and_told_why() {
     assert_eq!(rig.launches(), launches);
     assert_eq!(*reasons.lock(), [(FlowReason::Person, 0), (FlowReason::Reconfigure, 3)]);
 }
+
+#[tokio::test]
+async fn what_a_plugin_says_at_the_end_of_its_flow_is_cut_to_what_can_be_kept() {
+    let rig = with_flow(|request, _| {
+        reply(&match request.answer {
+            None => form("host", &["host"]),
+            Some(_) => FlowReply::Done(FlowDone {
+                attributes: values(&[("url", "http://pi:8123")], &[("token", "paired")]),
+                title: "long ".repeat(100_000),
+                info_message: "word ".repeat(100_000),
+                unique_id: None,
+            }),
+        })
+    })
+    .await;
+    let flow = rig.begin(FlowKind::Activate, "hass").await.unwrap();
+    let flow = rig.answer(&flow, values(&[("host", "pi")], &[])).await.unwrap();
+    let FlowState::Done { info_message } = &flow.state else { panic!("{flow:?}") };
+    let row = &rig.base.store.integration_list().await.unwrap()[0];
+    for text in [info_message, &row.info_message, &row.title] {
+        assert!(text.chars().count() < 10_000 && text.ends_with('…'), "{} characters", text.chars().count());
+    }
+}

@@ -262,3 +262,52 @@ async fn each_integration_is_told_its_own_log_filter() {
     assert!(told("nuki").iter().all(|filter| filter == "warn"), "{:?}", told("nuki"));
     assert!(!told("hue").is_empty() && !told("nuki").is_empty());
 }
+
+/// An old version that needs a bridge and a new one that needs a URL instead; both refuse what they lack.
+async fn from_bridge_to_url(start: Script) -> (Rig, Staged) {
+    let needs = |key: &'static str, script: Script| {
+        script.on(ops::VALIDATE_CONFIGURATION, move |request: Attributes, _: &ScriptedGateway| {
+            if request.attributes.get(key).is_some() && request.attributes.0.len() == 1 {
+                return super::rig::reply(&gatehouse_plugin_api::attribute::FieldErrors::new());
+            }
+            fail(ErrorCode::BadConfiguration, "it needs another setting")
+        })
+    };
+    let specs = |key| vec![super::rig::spec(key, gatehouse_plugin_api::attribute::ValueType::Text)];
+    let (old, new) = (plugin("hue", "1.0.0", specs("bridge")), plugin("hue", "2.0.0", specs("url")));
+    let rig = Rig::new().await;
+    rig.script(&old, needs("bridge", Script::default()));
+    rig.script(&new, needs("url", start));
+    rig.plugins.put(&old);
+    rig.activate("hue", super::rig::values(&[("bridge", "attic")], &[])).await;
+    rig.plugins.put(&new);
+    let view = rig.until_view("hue", "its reason", |view| view.reason.code == ReasonCode::WentBack).await;
+    assert_eq!((view.version.as_deref(), view.attribute_specs[0].key.as_str()), (Some("1.0.0"), "url"));
+    (rig, old)
+}
+
+#[tokio::test]
+async fn a_new_version_with_other_required_settings_is_configured_while_the_old_runs() {
+    let (rig, _) = from_bridge_to_url(Script::default()).await;
+    let old = rig.gateway();
+    let url = || super::rig::values(&[("url", "http://attic")], &[]);
+    let view = rig.integrations.set(&id("hue"), url()).await.unwrap();
+    assert_eq!((view.actual, view.version.as_deref()), (Actual::Running, Some("2.0.0")));
+    assert_eq!((old.is_alive(), old.count(ops::SETTINGS_CHANGED)), (false, 0));
+    // From now on settings are the new version's alone.
+    let view = rig.integrations.set(&id("hue"), url()).await.unwrap();
+    assert_eq!(view.attributes.keys().collect::<Vec<_>>(), ["url"]);
+}
+
+#[tokio::test]
+async fn a_new_version_that_does_not_start_with_its_settings_leaves_the_old_one_its_own() {
+    let start = |_: Attributes, _: &ScriptedGateway| fail(ErrorCode::Transient, "no route");
+    let (rig, old) = from_bridge_to_url(Script::default().on(ops::START, start)).await;
+    let view = rig.integrations.set(&id("hue"), super::rig::values(&[("url", "http://attic")], &[])).await.unwrap();
+    assert_eq!((view.actual, view.version.as_deref()), (Actual::Running, Some("1.0.0")));
+    assert_eq!((view.reason.code, rig.gateway().launch.plugin.sha256()), (ReasonCode::WentBack, old.sha256()));
+    // It does not want for settings now: they are the running version's.
+    assert_eq!(view.attribute_specs[0].key, "bridge");
+    let view = rig.integrations.set(&id("hue"), super::rig::values(&[("bridge", "cellar")], &[])).await.unwrap();
+    assert_eq!(view.actual, Actual::Running);
+}
