@@ -173,6 +173,12 @@ impl Rounds {
             Err(refused) if early => {
                 tracing::debug!(file = candidate.file_name(), reason = %refused, "not sound yet: waited for");
             }
+            Err(refused)
+                if refused.reason().code == ReasonCode::ChangedWhileRead
+                    && self.resting.rest_anew(candidate.file_name(), Instant::now()) =>
+            {
+                tracing::debug!(file = candidate.file_name(), reason = %refused, "still moving: waited for");
+            }
             Err(refused) => updates.push(Update::Refused(refused)),
         }
     }

@@ -12,6 +12,9 @@
 //! appends closes the file after each part), so a file that is refused after the short wait is looked at again after
 //! the whole one, and only then told about.
 //!
+//! What rested by its times and is found to change while it is read (a slow `cp` over a file that was there) rests anew,
+//! a few times over: a copy under way is no refusal.
+//!
 //! A name that vanishes is given the same time to come back: `rm` and `cp`, `install` and most linkers replace a file
 //! by deleting and making it, and a rename must not look like an end followed by a beginning.
 
@@ -24,6 +27,9 @@ use super::folder::{Listing, Stamp};
 
 /// The wait after a notification that says a file is finished.
 const CUT_WAIT: Duration = Duration::from_millis(10);
+
+/// How often in a row a file may turn out to move while it is read before that is told.
+const RESTLESS_MAX: u8 = 5;
 
 /// What a look at the folder found out.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +60,8 @@ struct Awaited {
     phase: Phase,
     /// Whether it was handed on before, so that its end has to be told.
     looked_at: bool,
+    /// How often in a row it moved while it was read.
+    restless: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +89,7 @@ impl Resting {
                 stamp: Stamp::nothing(),
                 phase: Phase::Missing { since: now.checked_sub(self.stable_for).unwrap_or(now) },
                 looked_at: true,
+                restless: 0,
             };
             self.files.insert(file_name, awaited);
         }
@@ -114,7 +123,8 @@ impl Resting {
                 }
                 None => {
                     let (path, stamp) = (seen.path.clone(), seen.stamp);
-                    self.files.insert(name.clone(), Awaited { path, stamp, phase: moving, looked_at: false });
+                    let awaited = Awaited { path, stamp, phase: moving, looked_at: false, restless: 0 };
+                    self.files.insert(name.clone(), awaited);
                 }
             }
         }
@@ -157,11 +167,23 @@ impl Resting {
 
     /// What was found after the short wait is sound: nothing more to wait for.
     pub(in crate::plugin) fn settle(&mut self, file_name: &str) {
-        if let Some(known) = self.files.get_mut(file_name)
-            && matches!(known.phase, Phase::LookedEarly { .. })
-        {
-            known.phase = Phase::Looked;
+        if let Some(known) = self.files.get_mut(file_name) {
+            known.restless = 0;
+            if matches!(known.phase, Phase::LookedEarly { .. }) {
+                known.phase = Phase::Looked;
+            }
         }
+    }
+
+    /// What was handed on moved while it was read, so it rests anew. `false` when it did so too often in a row: what
+    /// never comes to rest has to be told.
+    pub(in crate::plugin) fn rest_anew(&mut self, file_name: &str, now: Instant) -> bool {
+        let Some(known) = self.files.get_mut(file_name).filter(|known| known.is_there()) else { return true };
+        known.restless = if known.restless < RESTLESS_MAX { known.restless + 1 } else { 0 };
+        if known.restless > 0 {
+            known.phase = Phase::Moving { since: now, finished_at: None };
+        }
+        known.restless > 0
     }
 
     /// Hands a file on once more, though nothing of it has changed.

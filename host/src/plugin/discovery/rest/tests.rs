@@ -186,3 +186,30 @@ fn another_owner_or_mode_of_the_folder_is_a_reason_to_look_at_all_again() {
     assert_eq!(scene.look(10), ["a.so"]);
     assert_eq!(scene.look(20), none());
 }
+
+#[test]
+fn what_moves_while_it_is_read_rests_anew_and_is_told_when_it_never_ends() {
+    let mut scene = Scene::new();
+    scene.write("a.so", 1);
+    scene.look(0);
+    assert_eq!(scene.look(100), ["a.so"]);
+    let mut at_ms = 100;
+    for _ in 0..RESTLESS_MAX {
+        assert!(scene.resting.rest_anew("a.so", scene.start + Duration::from_millis(at_ms)));
+        assert_eq!(scene.look(at_ms + 99), Vec::<String>::new());
+        at_ms += 100;
+        assert_eq!(scene.look(at_ms), ["a.so"]);
+    }
+    assert!(!scene.resting.rest_anew("a.so", scene.start + Duration::from_millis(at_ms)), "told at last");
+    assert_eq!(scene.look(at_ms + 1_000), Vec::<String>::new());
+    // What came to rest in between begins to count anew.
+    assert!(scene.resting.rest_anew("a.so", scene.start + Duration::from_millis(at_ms + 1_000)));
+    scene.resting.settle("a.so");
+    for _ in 0..RESTLESS_MAX {
+        assert!(scene.resting.rest_anew("a.so", scene.start));
+    }
+    // Gone in the meantime: its end is told, and nothing else.
+    scene.delete("a.so").look(at_ms + 2_000);
+    assert!(scene.resting.rest_anew("a.so", scene.start));
+    assert_eq!(scene.look(at_ms + 2_100), ["-a.so"]);
+}
