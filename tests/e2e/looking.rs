@@ -75,14 +75,14 @@ fn the_log_is_followed_line_by_line() {
         let found = scope.spawn(move || lines.find(is_it));
         let object = scope.spawn(move || objects.find(is_it).expect("the log goes on"));
         while !(found.is_finished() && object.is_finished()) {
-            daemon.ask_probe("probe", &["do=log"]);
+            daemon.ask_probe("probe", &["do=log", "text=heard"]);
         }
         let object: Value = serde_json::from_str(&object.join().expect("no panic")).expect("one object a line");
         assert_eq!((&object["integration"], &object["level"]), (&"probe".into(), &"info".into()), "{object}");
         found.join().expect("no panic").expect("the log goes on")
     });
     // Whose it is, the level, and the data beside the message.
-    for part in ["[probe]", "INFO", "answer=42"] {
+    for part in ["[probe]", "INFO", "text=heard"] {
         assert!(line.contains(part), "{part}: {line}");
     }
     for mut child in [follow, json] {
