@@ -1,6 +1,7 @@
 //! What a person does, through the real binary, socket and plugin files.
 
 mod answers;
+mod bad_input;
 mod deactivating;
 mod files;
 mod flows;
@@ -10,6 +11,7 @@ mod input;
 mod killed;
 mod living;
 mod looking;
+mod neighbours;
 mod other_abi;
 mod pages;
 mod replacing;

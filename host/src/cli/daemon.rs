@@ -181,6 +181,10 @@ impl Daemon {
         self.get("/v1/states").await
     }
 
+    pub(super) async fn state(&self, address: &StateAddress) -> Answer<State> {
+        self.get(&state_path(address, "")).await
+    }
+
     pub(super) async fn control(&self, address: &StateAddress, request: &ControlRequest) -> Answer<ControlAnswer> {
         self.post(&state_path(address, "/control"), request).await
     }
@@ -227,3 +231,6 @@ fn integration_path(id: &IntegrationId, rest: &str) -> String {
 fn state_path(address: &StateAddress, rest: &str) -> String {
     format!("/v1/states/{}{rest}", encoded(&address.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

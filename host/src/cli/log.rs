@@ -66,9 +66,43 @@ fn text(line: &LogLine, output: &Output) -> String {
     if let Some(integration) = &line.integration {
         text.push_str(&format!(" {}", output.paint(Tone::Strong, format!("[{integration}]"))));
     }
-    text.push_str(&format!(" {}", line.message));
+    text.push_str(&format!(" {}", printable(&line.message)));
     for (key, value) in &line.fields {
-        text.push_str(&output.paint(Tone::Dim, format!(" {key}={value}")));
+        let apart = value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"');
+        let value = if apart { format!("{value:?}") } else { printable(value) };
+        text.push_str(&output.paint(Tone::Dim, format!(" {}={value}", printable(key))));
     }
     text
+}
+
+/// A plugin's words must not move the cursor or begin a line of their own.
+fn printable(words: &str) -> String {
+    let mut text = String::with_capacity(words.len());
+    for c in words.chars() {
+        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_whose_fields_stand_apart() {
+        let field = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let line = LogLine {
+            sequence: 1,
+            at_ms: 0,
+            level: LogLevel::Warn,
+            target: "plugin".into(),
+            integration: Some("hass".parse().expect("valid")),
+            message: "two\nlines\u{1b}[2J".into(),
+            fields: BTreeMap::from([field("reason", "it runs"), field("to", "running")]),
+        };
+        let text = text(&line, &Output::plain(80));
+        assert!(text.ends_with(r#"WARN  [hass] two\nlines\u{1b}[2J reason="it runs" to=running"#), "{text}");
+    }
 }

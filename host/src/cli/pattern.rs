@@ -1,5 +1,7 @@
 //! Which states are meant: addresses, entities, integrations, or patterns with `*` and `?`.
 
+use std::fmt;
+
 use super::failure::Failure;
 use crate::nearest::nearest;
 
@@ -47,6 +49,12 @@ impl Patterns {
             });
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Patterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" or "))
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn list(daemon: &Daemon, output: &Output) -> Result<(), Failure
 
 fn listed(plugins: &[Plugin], output: &Output) -> Table {
     let mut table =
-        Table::new(output, &["FILE", "TYPE", "VERSION", "VERDICT", "INTEGRATIONS", "REASON"]).unbroken(&[0, 1, 2, 3]);
+        Table::new(output, &["FILE", "TYPE", "VERSION", "VERDICT", "INTEGRATIONS", "NOTE"]).unbroken(&[0, 1, 2, 3]);
     for plugin in plugins {
         let manifest = plugin.manifest.as_ref();
         let integrations: Vec<_> = plugin.integrations.iter().map(ToString::to_string).collect();
@@ -103,6 +103,8 @@ async fn found(daemon: &Daemon, name: &str) -> Result<Plugin, Failure> {
 
 /// Inspects a file in this process, which runs nothing of it.
 pub(super) fn inspect(home: &Home, file: &Path, output: &Output) -> Result<(), Failure> {
+    // In the plugins folder a file may come and go; one that a person names is there, or was mistyped.
+    std::fs::symlink_metadata(file).map_err(|error| Failure::io(file.display(), &error))?;
     // The home's bound on the size holds here too; a configuration with mistakes leaves the default one.
     let config = Config::load(&home.config_file(), true).unwrap_or_default();
     let verdict = inspect_file(file, config.plugins.max_file_mb.saturating_mul(1024 * 1024));

@@ -1,5 +1,7 @@
 //! `state get`: states with their values, and the table that other commands show them in.
 
+use gatehouse_plugin_api::ids::StateAddress;
+
 use super::daemon::Daemon;
 use super::failure::Failure;
 use super::output::{Output, Tone};
@@ -9,11 +11,10 @@ use super::{when, words};
 use crate::api::types::{Availability, State};
 
 pub(super) async fn get(daemon: &Daemon, patterns: Vec<String>, output: &Output) -> Result<(), Failure> {
-    let patterns = Patterns::new(patterns);
-    let mut states = daemon.states().await?;
-    let addresses: Vec<_> = states.iter().map(|state| state.address.to_string()).collect();
-    patterns.check(addresses.iter().map(String::as_str))?;
-    states.retain(|state| patterns.matches(&state.address.to_string()));
+    let states = match one(&patterns) {
+        Some(address) => vec![daemon.state(&address).await?],
+        None => matching(daemon, patterns).await?,
+    };
     if output.json {
         return output.json(&states);
     }
@@ -21,6 +22,27 @@ pub(super) async fn get(daemon: &Daemon, patterns: Vec<String>, output: &Output)
         return output.line("No states.");
     }
     output.line(table(&states, when::now_ms(), output))
+}
+
+/// The state that is meant, when it is one by its whole address.
+fn one(patterns: &[String]) -> Option<StateAddress> {
+    match patterns {
+        [address] if !address.contains('*') => address.parse().ok(),
+        _ => None,
+    }
+}
+
+async fn matching(daemon: &Daemon, patterns: Vec<String>) -> Result<Vec<State>, Failure> {
+    let patterns = Patterns::new(patterns);
+    let mut states = daemon.states().await?;
+    let addresses: Vec<_> = states.iter().map(|state| state.address.to_string()).collect();
+    patterns.check(addresses.iter().map(String::as_str))?;
+    states.retain(|state| patterns.matches(&state.address.to_string()));
+    if states.is_empty() && !patterns.all() {
+        return Err(Failure::failed(format!("no state matches {patterns}"))
+            .advise(daemon.hints.command(&["state", "get"]) + " lists them all"));
+    }
+    Ok(states)
 }
 
 /// States with values and ages.

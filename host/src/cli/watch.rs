@@ -34,6 +34,10 @@ pub(super) async fn run(daemon: &Daemon, patterns: Vec<String>, output: Output) 
     let states = daemon.states().await?;
     let addresses: Vec<_> = states.iter().map(|state| state.address.to_string()).collect();
     patterns.check(addresses.iter().map(String::as_str))?;
+    if !addresses.iter().any(|address| patterns.matches(address)) {
+        let what = if patterns.all() { "there is no state".to_owned() } else { format!("no state matches {patterns}") };
+        output.aside(format!("{what} yet: waiting for one, until Ctrl-C"));
+    }
     let mut model = Model::new(patterns);
     model.refresh(states);
     if output.terminal && !output.json {
