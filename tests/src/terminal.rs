@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use pty_process::Size;
 use pty_process::blocking::{Command, open};
@@ -25,6 +26,7 @@ const COLUMNS: u16 = 110;
 pub struct Terminal {
     child: Child,
     keyboard: Arc<File>,
+    reader: JoinHandle<()>,
     shown: Arc<Mutex<Shown>>,
 }
 
@@ -68,7 +70,7 @@ impl Terminal {
         let shown = Arc::new(Mutex::new(Shown { screen, bytes: Vec::new() }));
         let keyboard = Arc::new(File::from(OwnedFd::from(pty)));
         let (pty, written) = (Arc::clone(&keyboard), Arc::clone(&shown));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             // Ends with an error once the command, the last one on the terminal, has ended.
             while let Ok(count @ 1..) = (&*pty).read(&mut bytes) {
@@ -80,7 +82,7 @@ impl Terminal {
                 }
             }
         });
-        Self { child, keyboard, shown }
+        Self { child, keyboard, reader, shown }
     }
 
     /// What stands on the screen.
@@ -160,6 +162,8 @@ impl Terminal {
             Ok(Some(status)) => Ok(status),
             _ => Err(Seen(self.screen())),
         });
+        // Its last words may still be on their way.
+        wait_for("the screen to be complete", || if self.reader.is_finished() { Ok(()) } else { Err("being read") });
         status.code().unwrap_or(-1)
     }
 }
