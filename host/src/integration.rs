@@ -18,6 +18,7 @@ mod ground;
 mod host_calls;
 mod lifecycle;
 mod manage;
+mod problems;
 mod registry;
 mod supervisor;
 mod view;
@@ -39,6 +40,7 @@ pub use self::ground::Ground;
 use self::registry::Registry;
 use self::supervisor::Input;
 pub use self::view::{Actual, IntegrationView, LifecycleEvent, ManagePage};
+use crate::reason::Reason;
 use crate::store::Desired;
 
 /// All integrations with their supervisors and flows. Cheap to clone.
@@ -194,6 +196,12 @@ impl Integrations {
     /// `NotFound`.
     pub async fn flow_abort(&self, flow_id: &str) -> Result<(), OperationError> {
         flows::abort(&self.0, flow_id).await
+    }
+
+    /// Why a plugin did not come up when an integration was to be set up with it the last time; by the content's
+    /// SHA-256.
+    pub fn launch_problem(&self, sha256: &str) -> Option<Reason> {
+        self.0.base().problems.of(sha256)
     }
 
     /// Stops all in order, bounded; desired states stay.

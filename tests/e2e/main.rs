@@ -17,5 +17,6 @@ mod pages;
 mod replacing;
 mod secrets;
 mod streams;
+mod synchronizing;
 mod terminal;
 mod unprivileged;

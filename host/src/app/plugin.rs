@@ -40,6 +40,7 @@ impl App {
             let integrations = self.integrations().list();
             let of_type = integrations.iter().filter(|view| view.integration_type == manifest.id);
             plugin.integrations = of_type.map(|view| view.id.clone()).collect();
+            plugin.problem = verdict.sha256.as_deref().and_then(|sha256| self.integrations().launch_problem(sha256));
         }
         plugin
     }

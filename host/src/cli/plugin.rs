@@ -69,6 +69,7 @@ pub(super) async fn why(daemon: &Daemon, name: &str, output: &Output) -> Result<
     if output.json {
         return output.json(&serde_json::json!({
             "file_name": plugin.file_name, "decision": plugin.decision, "reason": plugin.reason, "advice": plugin.advice,
+            "problem": plugin.problem,
         }));
     }
     output.line(reasons(&plugin, output))?;
@@ -132,6 +133,13 @@ fn reasons(plugin: &Plugin, output: &Output) -> String {
     }
     if !plugin.advice.is_empty() {
         rows.push(("What to do", plugin.advice.clone()));
+    }
+    if let Some(problem) = &plugin.problem {
+        let text = format!("{} ({})", problem, problem.code);
+        rows.push(("Last activation", output.paint(Tone::Bad, text)));
+        if !problem.code.advice().is_empty() {
+            rows.push(("What to do", problem.code.advice().to_owned()));
+        }
     }
     pairs(output, &rows)
 }

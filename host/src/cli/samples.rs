@@ -45,6 +45,7 @@ pub(super) fn plugin(file_name: &str, decision: Decision, code: ReasonCode, sent
         sha256: None,
         size_bytes: None,
         manifest: None,
+        problem: None,
         integrations: Vec::new(),
     }
 }

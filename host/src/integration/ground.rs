@@ -11,6 +11,7 @@ use gatehouse_plugin_api::message::Instance;
 use gatehouse_plugin_api::ops;
 use tokio::sync::{Semaphore, broadcast};
 
+use super::problems::Problems;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entity::House;
@@ -145,6 +146,8 @@ pub(super) struct Base {
     pub(super) launcher: Arc<dyn Launcher>,
     /// How many start at once.
     pub(super) starts: Semaphore,
+    /// What did not come up in a flow.
+    pub(super) problems: Problems,
 }
 
 impl Base {
@@ -169,7 +172,7 @@ impl Base {
         launcher: Arc<dyn Launcher>,
     ) -> Arc<Self> {
         let starts = Semaphore::new(config.integrations.start_parallel.clamp(1, Semaphore::MAX_PERMITS));
-        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts })
+        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts, problems: Problems::default() })
     }
 
     /// Lets go of generations; the catalog deletes the copies that nobody needs any more.

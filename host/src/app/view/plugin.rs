@@ -32,6 +32,9 @@ pub struct Plugin {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Manifest>)]
     pub manifest: Option<Manifest>,
+    /// Why it did not come up when an integration was to be set up with it the last time; gone once it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Reason>,
     /// The integrations of its type, when this file is in use.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
@@ -49,6 +52,7 @@ impl From<&Verdict> for Plugin {
             sha256: verdict.sha256.clone(),
             size_bytes: verdict.size_bytes,
             manifest: verdict.manifest.clone(),
+            problem: None,
             integrations: Vec::new(),
         }
     }

@@ -17,6 +17,7 @@ use crate::gateway::Hosting;
 use crate::integration::flow_view::FlowKind;
 use crate::integration::ground::Base;
 use crate::integration::host_calls::{HostSide, Overlay};
+use crate::integration::lifecycle::Failure;
 use crate::integration::supervisor::{Running, failure_of_launch};
 use crate::reason::Reason;
 
@@ -91,6 +92,7 @@ impl Flow {
             tracing::warn!(flow = self.exchange.flow_id, reason = %exit.reason, "the gateway of a flow ended");
             self.exchange.let_go(self.registry.base()).await;
             last = exit.reason.to_string();
+            self.registry.base().problems.note(running.plugin.sha256(), &exit.reason);
         }
         Err(GaveUp::new("worker_lost", format!("the plugin ended again and again during its flow: {last}")))
     }
@@ -118,10 +120,15 @@ impl Flow {
         let gateway = match launched {
             Ok(gateway) => gateway,
             Err(reason) => {
-                failure_of_launch(&base, &plugin, &reason).await;
+                host.retire().await;
+                // A file that is wrong has its verdict then; what else went wrong has no other place.
+                if failure_of_launch(&base, &plugin, &reason).await == Failure::Passing {
+                    base.problems.note(plugin.sha256(), &reason);
+                }
                 return Err(gone(&reason));
             }
         };
+        base.problems.forget(plugin.sha256());
         let worker = Running { gateway, plugin, host, panes: Arc::default() };
         self.exchange.worker = Some(worker.clone());
         Ok(worker)

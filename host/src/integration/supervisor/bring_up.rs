@@ -100,6 +100,7 @@ impl BringUp {
                 return failed(failure_of_launch(&base, &plugin, &reason).await, reason);
             }
         };
+        base.problems.forget(plugin.sha256());
         let running = Running { gateway, plugin, host, panes: Arc::default() };
         let request = Attributes { attributes };
         let started = tokio::select! {

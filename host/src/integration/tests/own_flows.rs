@@ -7,6 +7,7 @@ use gatehouse_plugin_api::ops;
 
 use super::rig::{Act, Rig, Script, ScriptedGateway, errors, hass_specs, plugin, reply, spec, step_id, values};
 use crate::integration::{Actual, FlowInput, FlowKind, FlowState, FlowView, OperationError};
+use crate::reason::ReasonCode;
 
 fn step(step_id: &str, kind: StepKind) -> FlowReply {
     FlowReply::Step(FlowStep { step_id: step_id.into(), title: step_id.into(), description: String::new(), kind })
@@ -87,7 +88,7 @@ async fn a_worker_that_dies_is_replaced_and_told_the_answers_so_far() {
     let rig = with_flow(pairing).await;
     let flow = rig.begin(FlowKind::Activate, "hass").await.unwrap();
     let flow = rig.answer(&flow, values(&[("host", "pi")], &[])).await.unwrap();
-    rig.gateway().die(crate::reason::ReasonCode::WorkerKilled);
+    rig.gateway().die(ReasonCode::WorkerKilled);
     let flow = choose(&rig, &flow, "button").await.unwrap();
     assert_eq!(step_id(&flow), "press");
     assert_eq!((rig.launches(), rig.alive().len()), (2, 1));
@@ -123,7 +124,7 @@ async fn a_replay_that_leads_elsewhere_ends_the_flow() {
     .await;
     let flow = rig.begin(FlowKind::Activate, "hass").await.unwrap();
     let flow = rig.answer(&flow, values(&[("host", "pi")], &[])).await.unwrap();
-    rig.gateway().die(crate::reason::ReasonCode::WorkerKilled);
+    rig.gateway().die(ReasonCode::WorkerKilled);
     let flow = choose(&rig, &flow, "button").await.unwrap();
     assert!(matches!(&flow.state, FlowState::Aborted { code, .. } if code == "worker_lost"), "{flow:?}");
 }
@@ -244,5 +245,32 @@ async fn what_a_plugin_says_at_the_end_of_its_flow_is_cut_to_what_can_be_kept() 
     let row = &rig.base.store.integration_list().await.unwrap()[0];
     for text in [info_message, &row.info_message, &row.title] {
         assert!(text.chars().count() < 10_000 && text.ends_with('…'), "{} characters", text.chars().count());
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_come_up_in_a_flow_leaves_its_reason_until_it_does() {
+    for code in [ReasonCode::Panicked, ReasonCode::LayoutMismatch] {
+        let rig = Rig::new().await;
+        let hass = plugin("hass", "1.0.0", hass_specs());
+        rig.script(&hass, Script::not_launching(code));
+        rig.plugins.put(&hass);
+        let flow = rig.begin(FlowKind::Activate, "hass").await.unwrap();
+        assert!(matches!(flow.state, FlowState::Aborted { .. }), "{flow:?}");
+        let problem = || rig.integrations.launch_problem("hass-1.0.0").map(|reason| reason.code);
+        let verdicts: Vec<_> = rig.plugins.reported.lock().iter().map(|(_, code)| *code).collect();
+        // What is wrong with the file is its verdict.
+        if code == ReasonCode::LayoutMismatch {
+            assert_eq!((problem(), verdicts), (None, vec![code]));
+            continue;
+        }
+        assert_eq!((problem(), verdicts), (Some(code), vec![]));
+        rig.script(&hass, Script::default().on(ops::ACTIVATE, |_: FlowRequest, _: &ScriptedGateway| Act::Die));
+        let flow = rig.begin(FlowKind::Activate, "hass").await.unwrap();
+        assert!(matches!(&flow.state, FlowState::Aborted { code, .. } if code == "worker_lost"), "{flow:?}");
+        assert_eq!(problem(), Some(ReasonCode::WorkerKilled));
+        rig.script(&hass, Script::default());
+        rig.begin(FlowKind::Activate, "hass").await.unwrap();
+        assert_eq!(problem(), None);
     }
 }

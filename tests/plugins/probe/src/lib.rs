@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gatehouse_plugin_api::manage::{ManageReply, ManageRequest};
-use gatehouse_plugin_api::message::{Control, ControlOutcome, Reading};
+use gatehouse_plugin_api::message::{Control, ControlOutcome, EntityDeclaration, Reading};
 use gatehouse_plugin_api::{
     Context, Entity, Error, IntegrationGateway, Result, State, Value, export_integration, tokio, tracing,
 };
@@ -17,6 +17,8 @@ use gatehouse_plugin_api::{
 pub struct Probe {
     context: Context,
     state: RefCell<Vec<u8>>,
+    /// What its upstream has; as long as nobody said, it has no snapshot to give.
+    upstream: RefCell<Option<Vec<String>>>,
 }
 
 impl IntegrationGateway for Probe {
@@ -34,7 +36,7 @@ impl IntegrationGateway for Probe {
             "probe-hangs" => block_for_ever(),
             _ => {}
         }
-        Self { context, state: RefCell::default() }
+        Self { context, state: RefCell::default(), upstream: RefCell::default() }
     }
 
     async fn start(&self, (): ()) -> Result<()> {
@@ -44,6 +46,12 @@ impl IntegrationGateway for Probe {
 
     async fn control(&self, control: Control) -> Result<ControlOutcome> {
         Ok(ControlOutcome { value: Some(control.value) })
+    }
+
+    async fn synchronize(&self) -> Result<Vec<EntityDeclaration>> {
+        let upstream = self.upstream.borrow().clone();
+        let names = upstream.ok_or_else(|| Error::unsupported("the probe was told of no upstream"))?;
+        names.iter().map(|name| Entity::new(name).state(State::on_off("power")).build()).collect()
     }
 
     async fn manage(&self, request: ManageRequest) -> Result<ManageReply> {
@@ -65,6 +73,11 @@ impl IntegrationGateway for Probe {
             "emit" => self.emit(asked.number("count")).await?,
             "keep" => self.keep(asked.text("key"), asked.text("text")).await?,
             "keys" => self.context.kv().keys("").await?.join(","),
+            "upstream" => {
+                let names = asked.text("names").split(',').map(str::to_owned).collect();
+                self.upstream.replace(Some(names));
+                "told".to_owned()
+            }
             "log" => {
                 tracing::info!(text = asked.text("text"), "a line of the log");
                 "logged".to_owned()
