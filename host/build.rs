@@ -20,6 +20,11 @@ fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("..");
     let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo"));
     println!("cargo::rerun-if-changed=build.rs");
+    // The binary is the worker's too: each reads its relocations at its start, and packed they are a tenth. Linkers
+    // that do not know the word say so and go on.
+    if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     let workspace = read_table(&root.join("Cargo.toml"));
 
     let mut pack = String::from("&[\n");

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,6 +74,63 @@ pub(super) fn take_stdin() -> io::Result<OwnedFd> {
     Ok(taken)
 }
 
+/// Takes the code and constants of this program and of `library` that were touched so far out of the process's memory;
+/// what is needed again comes back from the page cache with its next use. `library` must be open for as long as the
+/// process lives.
+///
+/// Opening a library and checking it touches most of it once. A worker that then waits for days has no use for that.
+///
+/// # Errors
+/// The kernel's, when its own account of the process cannot be read.
+pub(super) fn release_unchanged(library: &Path) -> io::Result<()> {
+    let program = std::env::current_exe()?;
+    let files = [&*program, library].map(Path::to_string_lossy);
+    for range in unchanged(&std::fs::read_to_string("/proc/self/smaps")?, &files) {
+        release(range);
+    }
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "the kernel is asked to change what is mapped")]
+fn release(range: Range<usize>) {
+    let start = std::ptr::with_exposed_provenance_mut(range.start);
+    // SAFETY: the range is one private mapping of the program's or of a library's file, neither of which is ever
+    // unmapped, not writable and in every page as the file has it: what is read there next is the very same, from the
+    // same file. Refused by the kernel (locked memory), it does nothing.
+    unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) };
+}
+
+/// The read-only mappings of these files that were never written to, from the kernel's account of a process. Relocated
+/// constants are none: the loader wrote to them before they became read-only.
+fn unchanged(smaps: &str, files: &[impl AsRef<str>]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut mapping = None;
+    for line in smaps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        match (words.next(), words.next(), words.next(), words.next(), words.next()) {
+            // `start-end rights offset device inode path`; other lines begin with a name and a colon.
+            (Some(range), Some(rights), Some(_), Some(_), Some(_)) if rights.len() == 4 && range.contains('-') => {
+                let is_of = |file: &str| line.strip_suffix(file).is_some_and(|before| before.ends_with(' '));
+                let is_meant = matches!(rights, "r-xp" | "r--p") && files.iter().any(|file| is_of(file.as_ref()));
+                mapping = range_of(range).filter(|_| is_meant);
+            }
+            // Pages that are no longer the file's.
+            (Some("Anonymous:"), Some(kilobytes), ..) => {
+                if let Some(range) = mapping.take().filter(|_| kilobytes == "0") {
+                    found.push(range);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn range_of(text: &str) -> Option<Range<usize>> {
+    let (start, end) = text.split_once('-')?;
+    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+}
+
 /// Ends the process at once: no destructor and no exit handler of a plugin's runs.
 #[expect(unsafe_code, reason = "the standard library's exit runs the exit handlers of loaded libraries")]
 pub(super) fn exit_now(code: u8) -> ! {
@@ -128,6 +186,40 @@ mod tests {
     #[cfg(target_env = "gnu")]
     fn tells_the_running_glibc() {
         assert!(super::glibc_version().is_some_and(|version| version >= (2, 17)));
+    }
+
+    #[test]
+    fn only_what_is_as_its_file_has_it_is_released() {
+        let smaps = "\
+1000-3000 r-xp 00000000 08:01 17 /lib/one.so
+Size:                  8 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me
+3000-4000 r--p 00002000 08:01 17 /lib/one.so
+Anonymous:             0 kB
+4000-5000 r--p 00003000 08:01 17 /lib/one.so
+Anonymous:             4 kB
+5000-7000 r-xp 00000000 08:01 18 /lib/patched by itself.so
+Anonymous:             4 kB
+8000-9000 r-xp 00000000 00:00 0 [vdso]
+Anonymous:             0 kB
+9000-a000 r-xp 00000000 08:01 20 /other/lib/one.so
+Anonymous:             0 kB
+a000-b000 rw-p 00000000 08:01 17 /lib/one.so
+Anonymous:             0 kB
+";
+        assert_eq!(
+            super::unchanged(smaps, &["/lib/one.so", "/lib/patched by itself.so"]),
+            [0x1000..0x3000, 0x3000..0x4000]
+        );
+    }
+
+    #[test]
+    fn what_is_released_is_there_when_it_is_needed() {
+        let program = std::env::current_exe().expect("there");
+        super::release_unchanged(&program).expect("the kernel tells what is mapped");
+        let smaps = std::fs::read_to_string("/proc/self/smaps").expect("read");
+        assert!(!super::unchanged(&smaps, &[program.to_string_lossy()]).is_empty());
     }
 
     #[test]

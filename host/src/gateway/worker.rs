@@ -94,6 +94,8 @@ fn live() -> Result<(), WorkerError> {
     match open(&order, &link) {
         Ok(gateway) => {
             link.outlet.send(Kind::Ready, 0, 0, Vec::new())?;
+            // Of no consequence when it fails: the process is larger than it need be.
+            let _ = sys::release_unchanged(order.path());
             drop(order);
             serve(&mut inlet, &link, &gateway)?;
             end(&link, gateway, &socket);
