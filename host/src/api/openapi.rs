@@ -19,7 +19,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     info(
         title = "Gatehouse",
         description = "The daemon's control socket: HTTP/1.1 over the Unix socket `gatehouse.sock` in the home.",
-        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+        license(name = "MIT", identifier = "MIT")
     ),
     paths(
         handlers::status::status_get,
