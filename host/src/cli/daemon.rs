@@ -42,7 +42,7 @@ impl Daemon {
                     self.hints.command(&["serve"])
                 )),
             ClientError::Answer { problem, .. } => {
-                let mut failure = Failure::failed(&problem.message);
+                let mut failure = Failure::failed(self.hints.in_words(&problem.message));
                 for (field, sentence) in &problem.fields {
                     if !problem.message.contains(sentence) {
                         failure = failure.line(format!("{field}: {sentence}"));

@@ -36,7 +36,17 @@ impl Hints {
         }
         command
     }
+
+    /// A sentence of the daemon's, its commands as they work here: the daemon does not know how it is reached.
+    pub(super) fn in_words(&self, sentence: &str) -> String {
+        NOUNS.iter().fold(sentence.to_owned(), |sentence, noun| {
+            sentence.replace(&format!("gatehouse {noun} "), &format!("{} {noun} ", self.prefix))
+        })
+    }
 }
+
+/// The commands that the daemon's sentences name.
+const NOUNS: &[&str] = &["integration", "plugin", "log"];
 
 fn program() -> String {
     let Ok(this) = std::env::current_exe() else { return "gatehouse".to_owned() };
@@ -70,5 +80,10 @@ mod tests {
             r"'/opt/gate house/gatehouse' --home '/srv/it'\''s' state watch 'virtual-house:*'"
         );
         assert_eq!(Hints::made("gatehouse", None).command(&["status"]), "gatehouse status");
+        let told = "its log says more (gatehouse log --level error)";
+        assert_eq!(
+            Hints::made("/opt/gatehouse", None).in_words(told),
+            "its log says more (/opt/gatehouse log --level error)"
+        );
     }
 }
