@@ -8,9 +8,9 @@ rows=target/bench.jsonl
 for bench in gateway readings; do
   echo "== $bench" >&2
   cargo bench --quiet --locked -p gatehouse-host --bench "$bench" > target/bench.out
-  grep '^{"row"' target/bench.out >> "$rows"
+  grep '^{' target/bench.out >> "$rows"
 done
 echo "== daemon" >&2
 GATEHOUSE_PROFILE=release cargo bench --quiet --locked -p gatehouse-tests --bench daemon > target/bench.out
-grep '^{"row"' target/bench.out >> "$rows"
+grep '^{' target/bench.out >> "$rows"
 cargo run --quiet --locked -p gatehouse-tests --bin bench-table < "$rows"

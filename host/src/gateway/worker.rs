@@ -14,12 +14,13 @@ mod outlet;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use gatehouse_abi::{CallSide, GatewayHandle, ReplyHandle};
 use gatehouse_plugin_api::error::CallError;
-use gatehouse_plugin_api::wire;
+use gatehouse_plugin_api::{ops, wire};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -85,7 +86,7 @@ fn live() -> Result<(), WorkerError> {
     let order: Order = wire::decode(&launch.payload).map_err(WorkerError::Order)?;
     before_open().map_err(WorkerError::Prepare)?;
 
-    let link = Arc::new(Link::new(Arc::clone(&socket)));
+    let link = Arc::new(Link::new(Arc::clone(&socket), order.path()));
     link.outlet.send(Kind::Hello, 0, 0, Vec::new())?;
     let Some(go) = inlet.next()? else { return Ok(()) };
     if go.kind != Kind::Go {
@@ -94,8 +95,7 @@ fn live() -> Result<(), WorkerError> {
     match open(&order, &link) {
         Ok(gateway) => {
             link.outlet.send(Kind::Ready, 0, 0, Vec::new())?;
-            // Of no consequence when it fails: the process is larger than it need be.
-            let _ = sys::release_unchanged(order.path());
+            link.release_unchanged();
             drop(order);
             serve(&mut inlet, &link, &gateway)?;
             end(&link, gateway, &socket);
@@ -196,6 +196,8 @@ impl Inlet {
 
 /// The connection to the host, as the plugin's threads use it.
 struct Link {
+    /// The plugin's file.
+    library: PathBuf,
     outlet: Outlet,
     asked: Mutex<Asked>,
 }
@@ -209,8 +211,14 @@ struct Asked {
 }
 
 impl Link {
-    fn new(socket: Arc<UnixStream>) -> Self {
-        Self { outlet: Outlet::new(socket), asked: Mutex::default() }
+    fn new(socket: Arc<UnixStream>, library: &Path) -> Self {
+        Self { library: library.to_owned(), outlet: Outlet::new(socket), asked: Mutex::default() }
+    }
+
+    /// After what is done once: it touched much that is not needed again.
+    fn release_unchanged(&self) {
+        // Of no consequence when it fails: the process is larger than it need be.
+        let _ = sys::release_unchanged(&self.library);
     }
 
     fn ask(&self, op: u32, request: Vec<u8>, reply: ReplyHandle) {
@@ -247,6 +255,9 @@ impl Link {
         if self.outlet.send(kind, call, op, reply).is_err() {
             // An error's sentence always fits.
             let _ = self.outlet.send(Kind::Reply, call, op, refusal("the answer", bytes));
+        }
+        if op == ops::START.number {
+            self.release_unchanged();
         }
     }
 }
