@@ -221,7 +221,6 @@ async fn parts_out_of_order_are_refused_and_one_that_knows_no_numbers_is_underst
 }
 
 #[tokio::test]
-#[expect(clippy::async_yields_async, reason = "what was asked is awaited later, after its progress was seen")]
 async fn the_end_of_a_snapshot_ends_its_own_progress_and_no_other() {
     let rig = Rig::new().await;
     let hue = plugin("hue", "1.0.0", vec![]);
