@@ -38,6 +38,12 @@ fn wait_other_generation(daemon: &Daemon, before: &Value) -> Value {
 fn unhurt(daemon: &Daemon, pid: &Value) {
     let status = daemon.get("/v1/status").expect("answered").json();
     assert_eq!(status["pid"], *pid, "the daemon is the same");
+    // Both change generations, each in its own time.
+    wait_for("both houses to run the same generation", || {
+        let generation = |id| daemon.wait_state(id, "running")["generation"].to_string();
+        let (house, cabin) = (generation("virtual-house"), generation("cabin"));
+        if house == cabin { Ok(()) } else { Err(format!("{house} and {cabin}")) }
+    });
     daemon.wait_text("virtual-house:lamp/power", "on");
     daemon.cli(&["control", "virtual-house:lamp/brightness", "40"]).ok();
     daemon.wait_text("virtual-house:lamp/brightness", "40");

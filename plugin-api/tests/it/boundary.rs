@@ -96,10 +96,10 @@ fn a_plugin_of_a_newer_sdk_runs_and_what_the_host_lacks_is_unsupported() {
     let fixture = Fixture::with_snapshot("newer", |path, text| match path {
         "src/ops.rs" => replace(
             &text,
-            "    /// `()` → [`crate::message::SyncOutcome`], once applied.",
+            "    /// `()` → `()` once everything emitted before is committed.",
             &format!(
                 "    /// New.\n    TELEPORT = {TELEPORT}, \"teleport\", since 9, 10 * SECOND;\n    \
-                 /// `()` → [`crate::message::SyncOutcome`], once applied."
+                 /// `()` → `()` once everything emitted before is committed."
             ),
         ),
         "src/context.rs" => {
