@@ -39,6 +39,8 @@ const TABLE: &[(&[&str], i32, &[&str])] = &[
     ),
     (&["integration", "deactivate", "virtual-hose", "--yes"], 1, &["virtual-hose", "virtual-house"]),
     (&["integration", "deactivate", "virtual-house", "--safe", "--all"], 2, &["--safe", "--all"]),
+    (&["integration", "deactivate", "virtual-house"], 2, &["virtual-house", "--yes"]),
+    (&["integration", "deactivate", "virtual-house", "--purge"], 2, &["everything of it", "--yes"]),
     (&["integration", "pause", "virtual-hose"], 1, &["virtual-hose", "virtual-house"]),
     (&["integration", "resume", ""], 2, &["<ID>"]),
     (&["integration", "synchronize", "virtual-house"], 1, &["virtual-house"]),

@@ -183,6 +183,12 @@ pub(super) async fn deactivate(daemon: &Daemon, wanted: &args::Deactivate, outpu
         return Err(Failure::usage(format!("--all deletes everything of {} and wants its id to be typed", wanted.id))
             .advise("leave --yes out to be asked for it, or delete without being asked: --purge --yes"));
     }
+    let typed = wanted.all && !wanted.answers.set.is_empty();
+    if wanted.purge {
+        driver.make_sure(format!("Delete {} and everything of it?", wanted.id)).await?;
+    } else if !driver.asks() && !typed {
+        driver.make_sure(format!("Switch {} off and erase its settings?", wanted.id)).await?;
+    }
     let begin = FlowBeginRequest {
         kind: FlowKind::Deactivate,
         integration_type: None,

@@ -229,7 +229,7 @@ pub(super) struct Deactivate {
     /// Delete entities, history and data too; asks for the id to be typed
     #[arg(long)]
     pub(super) all: bool,
-    /// As --all, without the id being typed; with --yes nothing is asked
+    /// As --all, without the id being typed; with --yes nothing is asked at all
     #[arg(long)]
     pub(super) purge: bool,
     /// Keep settings and secrets for the next activation
@@ -334,7 +334,7 @@ Examples:
     /// Print what a state was
     #[command(after_help = "\
 Examples:
-  gatehouse state history system-monitor:cpu/usage --since 1h
+  gatehouse state history system-monitor:processor/usage --since 1h
   gatehouse state history virtual-house:lamp/power --since 2026-11-24 --csv")]
     History(History),
 }

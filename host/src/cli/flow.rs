@@ -73,6 +73,25 @@ impl<'a> Driver<'a> {
         &mut self.given
     }
 
+    /// A person's yes before what cannot be undone.
+    ///
+    /// # Errors
+    /// The no; without a terminal the absence of `--yes`.
+    pub(super) async fn make_sure(&self, question: String) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !self.interactive {
+            return Err(Failure::usage(format!("{question} Nobody can be asked here.")).advise("say so with --yes"));
+        }
+        if prompt::asked(move || prompt::confirm(&question, false)).await? { Ok(()) } else { Err(given_up()) }
+    }
+
+    /// Whether there is a person to ask.
+    pub(super) fn asks(&self) -> bool {
+        self.interactive
+    }
+
     /// The keys that a default flow would ask for.
     pub(super) fn expect_keys<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>) {
         self.default_keys = keys.into_iter().map(str::to_owned).collect();

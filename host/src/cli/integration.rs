@@ -43,8 +43,9 @@ async fn list(daemon: &Daemon, output: &Output) -> Result<(), Failure> {
 }
 
 fn listed(integrations: &[Integration], now_ms: i64, output: &Output) -> Table {
-    let mut table =
-        Table::new(output, &["ID", "TYPE", "STATE", "SINCE", "ENTITIES", "RUN", "NOTE"]).unbroken(&[0, 1, 5]);
+    let mut table = Table::new(output, &["ID", "TYPE", "STATE", "SINCE", "ENTITIES", "RUN", "NOTE"])
+        .unbroken(&[0, 1, 4, 5])
+        .left_out_when_narrow(output, &[1, 4]);
     for integration in integrations {
         let note = if words::needs_attention(integration) { problem(integration) } else { integration.title.clone() };
         table.row([

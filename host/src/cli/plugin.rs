@@ -35,8 +35,9 @@ pub(super) async fn list(daemon: &Daemon, output: &Output) -> Result<(), Failure
 }
 
 fn listed(plugins: &[Plugin], output: &Output) -> Table {
-    let mut table =
-        Table::new(output, &["FILE", "TYPE", "VERSION", "VERDICT", "INTEGRATIONS", "NOTE"]).unbroken(&[0, 1, 2, 3]);
+    let mut table = Table::new(output, &["FILE", "TYPE", "VERSION", "VERDICT", "INTEGRATIONS", "NOTE"])
+        .unbroken(&[0, 1, 2, 3])
+        .left_out_when_narrow(output, &[2, 4]);
     for plugin in plugins {
         let manifest = plugin.manifest.as_ref();
         let integrations: Vec<_> = plugin.integrations.iter().map(ToString::to_string).collect();

@@ -5,6 +5,9 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, Conte
 use super::output::{Output, Tone};
 use super::words;
 
+/// Characters in a line from which on every column has room.
+const WIDE: u16 = 100;
+
 /// A table to fill and print.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -53,6 +56,19 @@ impl Table {
         for index in columns {
             if let Some(column) = self.inner.column_mut(*index) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        self
+    }
+
+    /// Leaves columns out where the terminal has no room for all: what they say is in the thing's own view.
+    #[must_use]
+    pub(super) fn left_out_when_narrow(mut self, output: &Output, columns: &[usize]) -> Self {
+        if output.width.is_some_and(|width| width < WIDE) {
+            for index in columns {
+                if let Some(column) = self.inner.column_mut(*index) {
+                    column.set_constraint(ColumnConstraint::Hidden);
+                }
             }
         }
         self

@@ -84,6 +84,7 @@ fn secret(spec: &AttributeSpec, label: &str, help: &str, kept: bool) -> Result<O
     let prompt = Password::new(label)
         .with_display_mode(PasswordDisplayMode::Masked)
         .without_confirmation()
+        .with_formatter(&|text| if text.is_empty() { String::new() } else { "********".to_owned() })
         .with_help_message(help)
         .with_validator(move |text: &str| {
             Ok(if text.is_empty() && !optional {

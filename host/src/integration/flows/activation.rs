@@ -186,16 +186,25 @@ fn what_it_does(manifest: &Manifest) -> String {
         let interval = gatehouse_plugin_api::duration::format_ms(interval_ms);
         push_line(&mut words, &format!("It looks for new values every {interval}."));
     }
-    let needs: Vec<String> = manifest.capabilities.iter().map(|need| format!("- {}", need.sentence())).collect();
-    if needs.is_empty() {
-        push_line(&mut words, "It needs nothing else from this machine.");
-    } else {
-        push_line(&mut words, &format!("It will be allowed to:\n{}", needs.join("\n")));
-    }
+    push_line(&mut words, &needs(manifest));
     words
 }
 
-fn push_line(words: &mut String, line: &str) {
+/// What a plugin will be allowed to, in plain words; a setting that a need names is called by its label.
+pub(super) fn needs(manifest: &Manifest) -> String {
+    let named = |sentence: String| {
+        manifest.attributes.iter().fold(sentence, |sentence, spec| {
+            sentence.replace(&format!("{{{}}}", spec.key), &format!("what you set as {:?}", spec.label))
+        })
+    };
+    let needs: Vec<_> = manifest.capabilities.iter().map(|need| format!("- {}", named(need.sentence()))).collect();
+    if needs.is_empty() {
+        return "It needs nothing else from this machine.".to_owned();
+    }
+    format!("It will be allowed to:\n{}", needs.join("\n"))
+}
+
+pub(super) fn push_line(words: &mut String, line: &str) {
     if !words.is_empty() {
         words.push_str("\n\n");
     }

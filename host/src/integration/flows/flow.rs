@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gatehouse_plugin_api::attribute::{AttributeSpec, AttributeValues, FieldErrors, PlainValue};
 use gatehouse_plugin_api::flow::{FlowAnswer, FlowReason, FlowReply, FlowStep, StepKind};
 
+use super::activation::{needs, push_line};
 use super::deactivation::Deactivation;
 use super::leash::Leash;
 use super::own::Exchange;
@@ -126,7 +127,14 @@ impl Flow {
             return self.host_deactivation().await;
         }
         let reply = self.ask(None).await;
-        self.own_turn(reply).await
+        let mut turn = self.own_turn(reply).await;
+        // The plugin's own first words say nothing of what it will be allowed to; the default form does.
+        if let (Lead::Own, FlowKind::Activate, Turn::Show { step, .. }, Some(plugin)) =
+            (&self.lead, self.kind, &mut turn, &self.target.plugin)
+        {
+            push_line(&mut step.description, &needs(plugin.manifest()));
+        }
+        turn
     }
 
     /// Lets go of the worker.

@@ -51,6 +51,15 @@ async fn with_flow(flow: impl Fn(FlowRequest, &ScriptedGateway) -> Act + Send + 
     rig
 }
 
+#[tokio::test]
+async fn what_it_will_be_allowed_to_is_said_before_a_plugins_own_flow_asks_anything() {
+    let rig = with_flow(pairing).await;
+    let flow = rig.begin(FlowKind::Activate, "hass").await.unwrap();
+    let FlowState::Step { step, .. } = &flow.state else { panic!("{flow:?}") };
+    assert_eq!(step.step_id, "host");
+    assert_eq!(step.description, "It needs nothing else from this machine.");
+}
+
 async fn choose(rig: &Rig, flow: &FlowView, choice: &str) -> Result<FlowView, OperationError> {
     let input = FlowInput { values: AttributeValues::default(), choice: Some(choice.into()) };
     rig.integrations.flow_answer(&flow.flow_id, step_id(flow), input).await
