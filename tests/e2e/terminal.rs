@@ -84,17 +84,19 @@ fn deactivation_says_what_is_lost_and_wants_the_id_for_everything() {
     let daemon = Daemon::start();
     daemon.with_house();
     let mut terminal = daemon.terminal(&["integration", "deactivate", "virtual-house"]);
-    let lost = terminal.wait("Give up this house?");
-    assert!(lost.contains("3 rooms and 3 lamps"), "the plugin's own word: {lost}");
+    terminal.wait("Give up this house?");
+    // The plugin's own word on what is lost.
+    terminal.wait("3 rooms and 3 lamps");
     terminal.answer("Go on?", "");
-    let choice = terminal.wait("ALL: delete everything of it");
-    assert!(choice.contains("SAFE: keep entities and history") && choice.contains("readings"), "{choice}");
+    for words in ["readings", "SAFE: keep entities and history", "ALL: delete everything of it"] {
+        terminal.wait(words);
+    }
     terminal.keys(DOWN);
     terminal.keys(ENTER);
     terminal.answer("Keep the settings", "");
     terminal.answer("The integration's id", "virtual");
-    let wrong = terminal.wait("is not \"virtual-house\"");
-    assert!(wrong.contains("deleted for good"), "{wrong}");
+    terminal.wait("is not \"virtual-house\"");
+    terminal.wait("deleted for good");
     terminal.wait_screen("the question again", |screen| screen.matches("The integration's id").count() >= 3);
     terminal.keys("virtual-house");
     terminal.keys(ENTER);
