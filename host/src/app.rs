@@ -18,6 +18,7 @@ use std::sync::Arc;
 use gatehouse_plugin_api::attribute::FieldErrors;
 use gatehouse_plugin_api::ids::BadName;
 
+use crate::causes::with_causes;
 use crate::integration::{Actual, Ground, Integrations, OperationError};
 use crate::log::{HostLog, LogFollower, LogLine, LogQuery};
 use crate::store::StoreError;
@@ -78,12 +79,6 @@ impl From<BadName> for OperationError {
 
 impl From<StoreError> for OperationError {
     fn from(error: StoreError) -> Self {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(source) = cause {
-            text = format!("{text}: {source}");
-            cause = source.source();
-        }
-        Self::Store(text)
+        Self::Store(with_causes(&error))
     }
 }

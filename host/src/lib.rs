@@ -5,6 +5,7 @@
 pub mod api;
 pub mod app;
 mod boot;
+mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,11 +1,11 @@
 //! How the daemon is: where its things are, and what there is of everything.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::path::Path;
 
 use super::view::{LogStatus, Status};
 use super::{App, is_running};
+use crate::causes::with_causes;
 use crate::entity::Attachment;
 use crate::gateway::Hosting;
 use crate::store::StoreError;
@@ -54,12 +54,7 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// The error with its causes, and what it has cost so far.
 fn told(error: &StoreError, lost: u64) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
+    let mut text = with_causes(error);
     if lost > 0 {
         text.push_str(&format!(". The {lost} oldest readings of those that waited are not kept"));
     }

@@ -14,6 +14,7 @@ use crate::api::types::{
     FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State,
     Status, SyncAnswer,
 };
+use crate::causes::with_causes;
 use crate::home::Home;
 
 /// Asks the daemon of a home.
@@ -50,15 +51,7 @@ impl Daemon {
                 }
                 failure
             }
-            other => {
-                let mut text = other.to_string();
-                let mut cause = std::error::Error::source(other);
-                while let Some(source) = cause {
-                    text = format!("{text}: {source}");
-                    cause = source.source();
-                }
-                Failure::failed(text)
-            }
+            other => Failure::failed(with_causes(other)),
         }
     }
 

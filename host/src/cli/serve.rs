@@ -10,6 +10,7 @@ use super::config;
 use super::daemon::Daemon;
 use super::failure::Failure;
 use super::output::Output;
+use crate::causes::with_causes;
 use crate::home::Home;
 use crate::serve::{Ready, ServeError};
 
@@ -35,14 +36,5 @@ pub(super) fn run(home: &Home, wanted: &Serve, output: Output) -> Result<(), Fai
 }
 
 fn told(error: &ServeError) -> Failure {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        let sentence = source.to_string();
-        if !text.contains(&sentence) {
-            text = format!("{text}: {sentence}");
-        }
-        cause = source.source();
-    }
-    Failure::failed(text)
+    Failure::failed(with_causes(error))
 }

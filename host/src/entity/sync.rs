@@ -12,6 +12,7 @@ use gatehouse_plugin_api::message::{EntityDeclaration, SyncOutcome};
 use super::bounds::{ENTITIES_KNOWN_MAX, ENTITIES_MAX, check_declarations};
 use super::difference::{Difference, Known, Scope, difference};
 use super::{Attachment, Entity, HouseParts};
+use crate::causes::with_causes;
 use crate::store::{EntityChange, StoreError};
 
 /// What is to be applied.
@@ -163,7 +164,5 @@ async fn persist(
 
 /// The store's failure as an integration hears it: it may try again.
 pub(super) fn store_failed(error: &StoreError) -> CallError {
-    use std::error::Error;
-    let sentence = error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-    CallError::new(ErrorCode::Transient, sentence)
+    CallError::new(ErrorCode::Transient, with_causes(error))
 }

@@ -30,6 +30,7 @@ use super::answer::too_large;
 use super::codec::{CodecError, Decoder, Frame, Kind};
 use super::order::Order;
 use super::{loader, sys};
+use crate::causes::with_causes;
 use crate::reason::Reason;
 
 /// The first argument of a worker; `--parent PID --integration ID` follow.
@@ -59,12 +60,8 @@ pub(super) fn run() -> ExitCode {
     match live() {
         Ok(()) => sys::exit_now(0),
         Err(error) => {
-            let mut sentence = error.to_string();
-            if let Some(cause) = std::error::Error::source(&error) {
-                sentence = format!("{sentence}: {cause}");
-            }
             // Nobody may be left to read it.
-            let _ = writeln!(io::stderr(), "gatehouse: {sentence}");
+            let _ = writeln!(io::stderr(), "gatehouse: {}", with_causes(&error));
             ExitCode::from(if matches!(error, WorkerError::NotByHand) { USAGE } else { FAILED })
         }
     }
@@ -196,8 +193,7 @@ impl Inlet {
 
 /// The connection to the host, as the plugin's threads use it.
 struct Link {
-    /// The plugin's file.
-    library: PathBuf,
+    plugin_file: PathBuf,
     outlet: Outlet,
     asked: Mutex<Asked>,
 }
@@ -211,14 +207,14 @@ struct Asked {
 }
 
 impl Link {
-    fn new(socket: Arc<UnixStream>, library: &Path) -> Self {
-        Self { library: library.to_owned(), outlet: Outlet::new(socket), asked: Mutex::default() }
+    fn new(socket: Arc<UnixStream>, plugin_file: &Path) -> Self {
+        Self { plugin_file: plugin_file.to_owned(), outlet: Outlet::new(socket), asked: Mutex::default() }
     }
 
     /// After what is done once: it touched much that is not needed again.
     fn release_unchanged(&self) {
         // Of no consequence when it fails: the process is larger than it need be.
-        let _ = sys::release_unchanged(&self.library);
+        let _ = sys::release_unchanged(&self.plugin_file);
     }
 
     fn ask(&self, op: u32, request: Vec<u8>, reply: ReplyHandle) {

@@ -83,21 +83,7 @@ async fn a_disk_that_stays_full_keeps_only_the_newest_texts() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let (store, house) = open(dir.path(), 100_000).await;
     let hass = IntegrationId::new("hass").expect("valid");
-    let state = StateDeclaration {
-        name: StateName::new("note").expect("valid"),
-        label: String::new(),
-        kind: StateKind::Text,
-        sensed: true,
-        controllable: false,
-    };
-    let lamp = EntityDeclaration {
-        name: EntityName::new("lamp").expect("valid"),
-        label: String::new(),
-        entity_type: String::new(),
-        states: vec![state],
-        previous_name: None,
-    };
-    house.declare(&hass, vec![lamp]).await.expect("declared");
+    house.declare(&hass, vec![lamp()]).await.expect("declared");
     store.limit_pages(Some(0)).await.expect("limited");
     let fill = bounds::QUEUE_TEXT_MAX_BYTES / TEXT_MAX_BYTES;
     let long = |n: usize| Reading { state: StateName::new("note").expect("valid"), ..text("lamp", 0, n) };
