@@ -292,7 +292,8 @@ impl Worker {
             Some(Ended::Exited(0)) => Reason::new(ReasonCode::AsWanted, format!("{subject}: ended as wanted")).into(),
             Some(ended) => End::Died(format!("{subject}: when it was to end its worker"), ended),
             None => {
-                let sentence = format!("{subject}: it did not end within {} and its worker was killed", in_words(grace));
+                let sentence =
+                    format!("{subject}: it did not end within {} and its worker was killed", in_words(grace));
                 Reason::new(ReasonCode::KilledAtStop, sentence).into()
             }
         }

@@ -72,7 +72,6 @@ impl Death {
 
 const STACK_OVERFLOW: (ReasonCode, &str) = (ReasonCode::StackOverflow, "its code used up its stack");
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,7 +89,8 @@ mod tests {
     fn every_status_has_its_code_and_its_words() {
         let signals: Vec<_> = (1..=31).chain([40]).map(Ended::Killed).collect();
         let all = [Ended::Exited(0), Ended::Exited(3)].into_iter().chain(signals);
-        let table: Vec<_> = all.map(|ended| told(&death(ended))).map(|(code, words)| format!("{code}: {words}")).collect();
+        let table: Vec<_> =
+            all.map(|ended| told(&death(ended))).map(|(code, words)| format!("{code}: {words}")).collect();
         insta::assert_snapshot!(table.join("\n"));
     }
 

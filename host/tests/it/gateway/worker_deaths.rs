@@ -36,7 +36,8 @@ async fn a_killed_worker_fails_its_calls_at_once() {
         signal(probe.pid(), with);
         let error = never.error().await;
         assert_eq!(error.code, ErrorCode::Gone);
-        let killed = format!("probe: its worker was killed by {name}: not by Gatehouse, but by a person or another program");
+        let killed =
+            format!("probe: its worker was killed by {name}: not by Gatehouse, but by a person or another program");
         assert_eq!(error.message, killed);
         let exit = ended(&probe).await;
         assert_eq!(exit.reason.code, ReasonCode::KilledByPerson);
