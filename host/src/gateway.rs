@@ -6,6 +6,7 @@ pub mod in_process;
 mod isolated;
 mod loader;
 mod order;
+mod sandbox;
 pub mod sys;
 mod worker;
 
@@ -24,6 +25,7 @@ use utoipa::ToSchema;
 
 pub(crate) use self::answer::clip;
 pub use self::isolated::set_worker_program;
+pub use self::sandbox::{Confinement, Refusal};
 use crate::plugin::Staged;
 use crate::reason::Reason;
 
@@ -41,7 +43,7 @@ pub enum Hosting {
 /// How a gateway ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
-    /// `as_wanted`, `killed_at_stop`, `heartbeat_missed`, `protocol_broken`, or how its process died.
+    /// `worker_exited`, `worker_killed`, `heartbeat_missed`, `protocol_broken`, `killed_at_stop` or `as_wanted`.
     pub reason: Reason,
 }
 
@@ -53,6 +55,11 @@ pub trait Gateway: Send + Sync + fmt::Debug {
 
     /// The worker's process id; `None` in-process.
     fn pid(&self) -> Option<u32>;
+
+    /// What it tried and may not do, since it was launched.
+    fn refusals(&self) -> Vec<Refusal> {
+        Vec::new()
+    }
 
     /// Performs an operation: request bytes in, the reply's body out (status byte removed).
     ///
@@ -141,6 +148,8 @@ pub struct Launch {
     pub instance: Instance,
     /// How to run it.
     pub hosting: Hosting,
+    /// What a worker may do; nothing holds a plugin in the daemon's own process.
+    pub confinement: Confinement,
     /// Bounds and intervals.
     pub timing: GatewayTiming,
 }

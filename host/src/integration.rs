@@ -40,6 +40,7 @@ pub use self::ground::Ground;
 use self::registry::Registry;
 use self::supervisor::Input;
 pub use self::view::{Actual, IntegrationView, LifecycleEvent, ManagePage};
+use crate::gateway::Refusal;
 use crate::reason::Reason;
 use crate::store::Desired;
 
@@ -72,6 +73,12 @@ impl Integrations {
     /// What it does now; `None` when there is no such integration.
     pub fn actual(&self, id: &IntegrationId) -> Option<Actual> {
         self.0.get(id).map(|integration| integration.actual())
+    }
+
+    /// What its worker tried and may not do, since it started.
+    pub fn refusals(&self, id: &IntegrationId) -> Vec<Refusal> {
+        let running = self.0.get(id).and_then(|integration| integration.running());
+        running.map_or(Vec::new(), |running| running.gateway.refusals())
     }
 
     /// Changes from now on.

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gatehouse_host::gateway::{
-    Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, launch, set_worker_program,
+    Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, launch, set_worker_program,
 };
 use gatehouse_host::plugin::{Staged, stage};
+use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::message::{Control, Instance};
 use gatehouse_plugin_api::ops::{self, Op};
@@ -129,7 +130,8 @@ async fn start(plugin: &Staged, data_dir: &Path, hosting: Hosting) -> Result<Arc
         log_filter: "off".to_owned(),
     };
     let timing = GatewayTiming { launch_within: MINUTE, heartbeat_every: MINUTE, heartbeat_within: MINUTE };
-    let wanted = Launch { plugin: plugin.clone(), instance, hosting, timing };
+    let confinement = Confinement::of(&[], &AttributeValues::default(), data_dir);
+    let wanted = Launch { plugin: plugin.clone(), instance, hosting, confinement, timing };
     launch(wanted, Arc::new(Unasked)).await.map_err(|reason| anyhow::anyhow!("{reason}"))
 }
 

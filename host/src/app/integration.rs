@@ -23,7 +23,9 @@ impl App {
             .collect();
         let count = |id: &IntegrationId| attached.iter().filter(|owner| **owner == id).count();
         let views = self.integrations().list();
-        views.iter().map(|view| Integration::new(view, u32::try_from(count(&view.id)).unwrap_or(u32::MAX))).collect()
+        let refused = |view: &IntegrationView| self.integrations().refusals(&view.id);
+        let attached = |view: &IntegrationView| u32::try_from(count(&view.id)).unwrap_or(u32::MAX);
+        views.iter().map(|view| Integration::new(view, attached(view), refused(view))).collect()
     }
 
     /// One integration.
@@ -105,7 +107,8 @@ impl App {
         let attached = |entity: &&Arc<crate::entity::Entity>| {
             entity.attachment == Attachment::Attached && entity.address.integration == view.id
         };
-        Integration::new(view, u32::try_from(entities.iter().filter(attached).count()).unwrap_or(u32::MAX))
+        let attached = u32::try_from(entities.iter().filter(attached).count()).unwrap_or(u32::MAX);
+        Integration::new(view, attached, self.integrations().refusals(&view.id))
     }
 }
 

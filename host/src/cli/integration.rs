@@ -10,7 +10,7 @@ use super::given::{Given, Keys};
 use super::output::{Output, Tone};
 use super::table::{Table, Toned, pairs};
 use super::{plugin, when, words};
-use crate::api::types::{GivenValues, Integration, SyncAnswer};
+use crate::api::types::{GivenValues, Integration, Refusal, SyncAnswer};
 
 pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &Output) -> Result<(), Failure> {
     match command {
@@ -108,6 +108,12 @@ fn shown(integration: &Integration, output: &Output) -> String {
     if integration.leaked_generations > 0 {
         let text = format!("{} libraries of earlier generations stay in the daemon", integration.leaked_generations);
         rows.push(("Memory", output.paint(Tone::Warn, text)));
+    }
+    // What it tried and may not do: an author declares it, a person wonders why.
+    for (at, Refusal { tried, count }) in integration.refusals.iter().enumerate() {
+        let times = if *count == 1 { String::new() } else { format!(" ({count} times)") };
+        let text = format!("{tried}{times}: not declared");
+        rows.push((if at == 0 { "Refused" } else { "" }, output.paint(Tone::Warn, text)));
     }
     rows.push(("Entities", integration.entities.to_string()));
     if !integration.info_message.is_empty() {

@@ -32,6 +32,7 @@ pub(super) fn integration(id: &str, actual: Actual, code: ReasonCode, sentence: 
         progress: None,
         leaked_generations: 0,
         entities: 12,
+        refusals: Vec::new(),
     }
 }
 

@@ -6,8 +6,6 @@
 //! for the end; when the last such handle is dropped, that is the wish.
 
 mod connection;
-mod ending;
-mod memory;
 mod output;
 mod process;
 
@@ -29,14 +27,13 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::connection::{Connection, ReadEnd};
-use self::ending::Death;
-use self::memory::OomCount;
 use self::output::LastLines;
 use self::process::{Birth, Ended, Process};
 use super::answer::{clipped, in_words};
 use super::codec::{Frame, Kind};
-use super::order::Order;
-use super::{Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch};
+use super::order::{Hello, Order};
+use super::sandbox::{self, LANDLOCK, Refusals};
+use super::{Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch, Refusal};
 use crate::reason::{Reason, ReasonCode};
 
 pub use self::process::set_worker_program;
@@ -52,6 +49,7 @@ const CONTROL_FRAMES: usize = 2;
 /// A gateway in a worker.
 pub(super) struct Isolated {
     pid: u32,
+    refusals: Refusals,
     connection: Arc<Connection>,
     close: mpsc::UnboundedSender<Duration>,
     exit: watch::Receiver<Option<Exit>>,
@@ -81,6 +79,10 @@ impl Gateway for Isolated {
 
     fn pid(&self) -> Option<u32> {
         Some(self.pid)
+    }
+
+    fn refusals(&self) -> Vec<Refusal> {
+        self.refusals.list()
     }
 
     async fn call_bytes(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
@@ -119,40 +121,25 @@ async fn life(
     };
     let made = tokio::select! {
         made = worker.make(&launch) => made,
-        () = launched.closed() => {
-            Err(Reason::new(ReasonCode::AsWanted, format!("{subject}: no longer wanted")).into())
-        }
+        () = launched.closed() => Err(Reason::new(ReasonCode::AsWanted, format!("{subject}: no longer wanted"))),
     };
-    if let Err(end) = made {
-        let reason = worker.bury(end).await;
+    if let Err(reason) = made {
+        let reason = worker.bury(reason).await;
         let _ = launched.send(Err(reason));
         return;
     }
     let (close, wishes) = mpsc::unbounded_channel();
     let (ended, exit) = watch::channel(None);
     let connection = Arc::clone(&worker.connection);
-    let gateway = Isolated { pid: worker.process.pid(), connection, close, exit };
+    let refusals = worker.refusals.clone();
+    let gateway = Isolated { pid: worker.process.pid(), refusals, connection, close, exit };
     tracing::debug!(pid = gateway.pid, "worker running");
     // When nobody takes it, its drop is the wish to close.
     let _ = launched.send(Ok(Arc::new(gateway)));
-    let end = worker.watch(&subject, launch.timing, wishes).await;
-    let reason = worker.bury(end).await;
+    let reason = worker.watch(&subject, launch.timing, wishes).await;
+    let reason = worker.bury(reason).await;
     tracing::debug!(code = %reason.code, "worker ended");
     ended.send_replace(Some(Exit { reason }));
-}
-
-/// What ended a worker, before all is known of it.
-enum End {
-    /// The host had a reason of its own to end it, or was told one.
-    Because(Reason),
-    /// It died by itself; with the beginning of the sentence that says so.
-    Died(String, Ended),
-}
-
-impl From<Reason> for End {
-    fn from(reason: Reason) -> Self {
-        Self::Because(reason)
-    }
 }
 
 /// The process with everything that serves it.
@@ -164,9 +151,7 @@ struct Worker {
     printed: LastLines,
     tasks: JoinSet<()>,
     output: AbortHandle,
-    oom_count: OomCount,
-    /// Its plugin is built so that a panic ends the process.
-    panic_aborts: bool,
+    refusals: Refusals,
 }
 
 impl Worker {
@@ -189,28 +174,42 @@ impl Worker {
         let output = tasks.spawn(output::log(pipe, printed.clone()).in_current_span());
         let writing = Arc::clone(&connection);
         tasks.spawn(async move { writing.write_backlog().await });
-        let oom_count = OomCount::of(process.pid());
-        let panic_aborts = launch.plugin.manifest().panic_strategy == "abort";
-        Ok(Self { process, connection, control, reader, printed, tasks, output, oom_count, panic_aborts })
+        Ok(Self { process, connection, control, reader, printed, tasks, output, refusals: Refusals::default() })
     }
 
     /// From the launch order to a made gateway.
-    async fn make(&mut self, launch: &Launch) -> Result<(), End> {
+    async fn make(&mut self, launch: &Launch) -> Result<(), Reason> {
         let file = launch.plugin.file_name().to_owned();
         let within = launch.timing.launch_within;
         let order = wire::encode(&Order::of(launch));
         let greet = async {
             self.tell(&file, Kind::Launch, &order)?;
-            self.expect(&file, Kind::Hello).await?;
-            // By now it is in the control group in which it stays.
-            self.oom_count = OomCount::of(self.process.pid());
+            let hello = self.expect(&file, Kind::Hello).await?;
+            self.guard(&file, &hello)?;
             self.tell(&file, Kind::Go, &[])?;
-            self.expect(&file, Kind::Ready).await
+            self.expect(&file, Kind::Ready).await.map(drop)
         };
         tokio::time::timeout(within, greet).await.unwrap_or_else(|_| {
-            let sentence = format!("{file}: its gateway was not made within {}", in_words(within));
-            Err(Reason::new(ReasonCode::DeadlineMissed, sentence).into())
+            Err(Reason::new(
+                ReasonCode::DeadlineMissed,
+                format!("{file}: its gateway was not made within {}", in_words(within)),
+            ))
         })
+    }
+
+    /// Takes over the descriptor where the worker's filter asks, and answers it from now on.
+    fn guard(&mut self, file: &str, hello: &Frame) -> Result<(), Reason> {
+        let failed = |error: std::io::Error| {
+            let sentence = format!("{file}: the worker's sandbox could not be taken charge of");
+            Reason::new(ReasonCode::WorkerNotStarted, sentence).caused_by(error)
+        };
+        let hello: Hello = wire::decode(&hello.payload).map_err(|error| failed(std::io::Error::other(error)))?;
+        if hello.landlock < LANDLOCK as u32 {
+            tracing::debug!(landlock = hello.landlock, "this kernel's Landlock is older than the sandbox could use");
+        }
+        let listener = self.process.descriptor(hello.listener).map_err(failed)?;
+        self.tasks.spawn(sandbox::answer(listener, self.refusals.clone()).in_current_span());
+        Ok(())
     }
 
     fn tell(&self, file: &str, kind: Kind, payload: &[u8]) -> Result<(), Reason> {
@@ -220,25 +219,24 @@ impl Worker {
     }
 
     /// The next control frame, which must be of this kind.
-    async fn expect(&mut self, file: &str, kind: Kind) -> Result<(), End> {
+    async fn expect(&mut self, file: &str, kind: Kind) -> Result<Frame, Reason> {
         match self.control.recv().await {
-            Some(frame) if frame.kind == kind => Ok(()),
+            Some(frame) if frame.kind == kind => Ok(frame),
             Some(frame) if frame.kind == Kind::Refused => {
                 // The worker's word: with a plugin in it, it need not be the loader's.
-                let refused = wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
+                Err(clipped(wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
                     Reason::new(ReasonCode::ProtocolBroken, format!("{file}: the worker's refusal cannot be read"))
                         .caused_by(error)
-                });
-                Err(clipped(refused).into())
+                })))
             }
-            Some(frame) => {
-                let sentence = format!("{file}: the worker sent {:?} in place of {kind:?}", frame.kind);
-                Err(Reason::new(ReasonCode::ProtocolBroken, sentence).into())
-            }
+            Some(frame) => Err(Reason::new(
+                ReasonCode::ProtocolBroken,
+                format!("{file}: the worker sent {:?} in place of {kind:?}", frame.kind),
+            )),
             // The reader has ended.
             None => Err(match tokio::time::timeout(AFTERMATH, self.process.ended()).await {
-                Ok(ended) => End::Died(format!("{file}: while the plugin was opened its worker"), ended),
-                Err(_) => broken(file, &ReadEnd::Closed).into(),
+                Ok(ended) => died(&format!("{file}: while the plugin was opened its worker"), ended),
+                Err(_) => broken(file, &ReadEnd::Closed),
             }),
         }
     }
@@ -249,31 +247,32 @@ impl Worker {
         subject: &str,
         timing: GatewayTiming,
         mut wishes: mpsc::UnboundedReceiver<Duration>,
-    ) -> End {
-        let died = |ended| End::Died(format!("{subject}: its worker"), ended);
+    ) -> Reason {
         tokio::select! {
             biased;
             grace = wishes.recv() => self.close(subject, grace.unwrap_or(GRACE_AT_DROP), &mut wishes).await,
-            ended = self.process.ended() => died(ended),
+            ended = self.process.ended() => died(&format!("{subject}: its worker"), ended),
             end = &mut self.reader => match end {
                 // It may be dying: then the process says more.
                 Ok(ReadEnd::Closed) => match tokio::time::timeout(AFTERMATH, self.process.ended()).await {
-                    Ok(ended) => died(ended),
-                    Err(_) => broken(subject, &ReadEnd::Closed).into(),
+                    Ok(ended) => died(&format!("{subject}: its worker"), ended),
+                    Err(_) => broken(subject, &ReadEnd::Closed),
                 },
-                Ok(end) => broken(subject, &end).into(),
-                Err(_) => broken(subject, &ReadEnd::Closed).into(),
+                Ok(end) => broken(subject, &end),
+                Err(_) => broken(subject, &ReadEnd::Closed),
             },
-            () = heartbeat(&self.connection, timing) => {
-                let within = in_words(timing.heartbeat_within);
-                let sentence = format!("{subject}: its gateway did not answer for {within} and its worker was killed");
-                Reason::new(ReasonCode::HeartbeatMissed, sentence).into()
-            }
+            () = heartbeat(&self.connection, timing) => Reason::new(
+                ReasonCode::HeartbeatMissed,
+                format!(
+                    "{subject}: its gateway did not answer for {} and its worker was killed",
+                    in_words(timing.heartbeat_within)
+                ),
+            ),
         }
     }
 
     /// Asks the worker to end and waits for it; a later wish may shorten the wait.
-    async fn close(&self, subject: &str, grace: Duration, wishes: &mut mpsc::UnboundedReceiver<Duration>) -> End {
+    async fn close(&self, subject: &str, grace: Duration, wishes: &mut mpsc::UnboundedReceiver<Duration>) -> Reason {
         self.connection.fail_calls(&CallError::new(ErrorCode::Gone, format!("{subject}: it is being ended")));
         let mut end = pin!(async {
             self.connection.close_half().await;
@@ -289,48 +288,36 @@ impl Worker {
             }
         };
         match ended {
-            Some(Ended::Exited(0)) => Reason::new(ReasonCode::AsWanted, format!("{subject}: ended as wanted")).into(),
-            Some(ended) => End::Died(format!("{subject}: when it was to end its worker"), ended),
-            None => {
-                let sentence =
-                    format!("{subject}: it did not end within {} and its worker was killed", in_words(grace));
-                Reason::new(ReasonCode::KilledAtStop, sentence).into()
-            }
+            Some(Ended::Exited(0)) => Reason::new(ReasonCode::AsWanted, format!("{subject}: ended as wanted")),
+            Some(ended) => died(&format!("{subject}: when it was to end its worker"), ended),
+            None => Reason::new(
+                ReasonCode::KilledAtStop,
+                format!("{subject}: it did not end within {} and its worker was killed", in_words(grace)),
+            ),
         }
     }
 
-    /// Sees the process dead and reaped, takes what it still said, and fails what waits; tells the reason with its
-    /// cause.
-    async fn bury(&mut self, end: End) -> Reason {
+    /// Sees the process dead and reaped, takes what it still said, and fails what waits; gives the reason its cause.
+    async fn bury(&mut self, reason: Reason) -> Reason {
         self.process.kill();
         self.process.ended().await;
-        // Readings and answers that it wrote before its end, and its last lines; a child of its own may hold the
-        // channel or the pipe open.
+        if !self.reader.is_finished() {
+            // Readings and answers that it wrote before its end; a child of its own may hold the channel open.
+            let _ = tokio::time::timeout(AFTERMATH, &mut self.reader).await;
+            self.reader.abort();
+        }
+        self.connection.fail_calls(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
+        self.connection.break_off();
         let drained = async {
-            if !self.reader.is_finished() {
-                let _ = (&mut self.reader).await;
-            }
             while !self.output.is_finished() {
                 self.tasks.join_next().await;
             }
         };
         let _ = tokio::time::timeout(AFTERMATH, drained).await;
-        self.reader.abort();
-        let printed = self.printed.text();
-        let reason = match end {
-            End::Because(reason) => reason,
-            End::Died(who, ended) => {
-                let oom_killed = self.oom_count.rose();
-                let death = Death { ended, oom_killed, printed: printed.clone(), panic_aborts: self.panic_aborts };
-                death.reason(&who)
-            }
-        };
-        self.connection.fail_calls(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
-        self.connection.break_off();
         self.tasks.abort_all();
         let cause = match reason.code {
             ReasonCode::AsWanted | ReasonCode::KilledAtStop => None,
-            _ => printed,
+            _ => self.printed.text(),
         };
         match cause {
             Some(cause) if reason.cause.is_none() => reason.caused_by(cause),
@@ -351,6 +338,14 @@ async fn heartbeat(connection: &Connection, timing: GatewayTiming) {
             return;
         }
     }
+}
+
+fn died(who: &str, ended: Ended) -> Reason {
+    let code = match ended {
+        Ended::Exited(_) => ReasonCode::WorkerExited,
+        Ended::Killed(_) => ReasonCode::WorkerKilled,
+    };
+    Reason::new(code, format!("{who} {ended}"))
 }
 
 fn broken(subject: &str, end: &ReadEnd) -> Reason {

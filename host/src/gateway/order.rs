@@ -7,7 +7,7 @@ use std::path::Path;
 use gatehouse_plugin_api::wire;
 use serde::{Deserialize, Serialize};
 
-use super::Launch;
+use super::{Confinement, Launch};
 
 /// The launch order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +23,17 @@ pub(super) struct Order {
     /// The encoded `Instance`, for the plugin's constructor.
     #[serde(with = "serde_bytes")]
     pub(super) instance: Vec<u8>,
+    /// What the worker may do.
+    pub(super) confinement: Confinement,
+}
+
+/// What a worker says before it opens the plugin: the payload of its first frame.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Hello {
+    /// The number, in the worker, of the descriptor where its filter asks.
+    pub(super) listener: i32,
+    /// The version of Landlock that holds it; 0 for none.
+    pub(super) landlock: u32,
 }
 
 impl Order {
@@ -32,6 +43,7 @@ impl Order {
             file_name: launch.plugin.file_name().to_owned(),
             section: launch.plugin.section().to_vec(),
             instance: wire::encode(&launch.instance),
+            confinement: launch.confinement.clone(),
         }
     }
 

@@ -13,6 +13,7 @@ mod outlet;
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,12 +24,12 @@ use gatehouse_plugin_api::error::CallError;
 use gatehouse_plugin_api::{ops, wire};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 use self::outlet::Outlet;
 use super::answer::too_large;
 use super::codec::{CodecError, Decoder, Frame, Kind};
-use super::order::Order;
+use super::order::{Hello, Order};
+use super::sandbox::Confined;
 use super::{loader, sys};
 use crate::causes::with_causes;
 use crate::reason::Reason;
@@ -81,14 +82,18 @@ fn live() -> Result<(), WorkerError> {
         return Err(WorkerError::Unexpected(launch.kind));
     }
     let order: Order = wire::decode(&launch.payload).map_err(WorkerError::Order)?;
-    before_open().map_err(WorkerError::Prepare)?;
+    // With one thread, before anything of the plugin is mapped.
+    let Confined { landlock, listener } = order.confinement.put_on(order.path()).map_err(WorkerError::Prepare)?;
 
     let link = Arc::new(Link::new(Arc::clone(&socket), order.path()));
-    link.outlet.send(Kind::Hello, 0, 0, Vec::new())?;
+    let hello = Hello { listener: listener.as_raw_fd(), landlock };
+    link.outlet.send(Kind::Hello, 0, 0, wire::encode(&hello))?;
     let Some(go) = inlet.next()? else { return Ok(()) };
     if go.kind != Kind::Go {
         return Err(WorkerError::Unexpected(go.kind));
     }
+    // The host has it now, and nobody here may answer for the host.
+    drop(listener);
     match open(&order, &link) {
         Ok(gateway) => {
             link.outlet.send(Kind::Ready, 0, 0, Vec::new())?;
@@ -100,14 +105,6 @@ fn live() -> Result<(), WorkerError> {
         Err(reason) => link.outlet.send(Kind::Refused, 0, 0, wire::encode(&reason))?,
     }
     link.outlet.finish();
-    Ok(())
-}
-
-/// Gives up what no plugin needs. Runs with one thread, after the order is read, before anything of the plugin is mapped.
-fn before_open() -> io::Result<()> {
-    // A core file would hold the secrets that the plugin was given.
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    rustix::thread::set_no_new_privs(true)?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use gatehouse_plugin_api::message::Instance;
 use gatehouse_plugin_api::ops;
@@ -15,7 +16,7 @@ use super::problems::Problems;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entity::House;
-use crate::gateway::{self, Gateway, HostCalls, Hosting, Launch};
+use crate::gateway::{self, Confinement, Gateway, HostCalls, Hosting, Launch};
 use crate::home::Home;
 use crate::plugin::catalog::Catalog;
 use crate::plugin::{Decision, PluginChange, Staged};
@@ -189,8 +190,19 @@ impl Base {
         self.config.integration.get(id.as_str()).and_then(|one| one.hosting).unwrap_or_default()
     }
 
-    /// What to launch for an integration. Makes its data folder (mode 0700).
-    pub(super) fn launch_of(&self, id: &IntegrationId, plugin: &Staged, hosting: Hosting) -> Result<Launch, Reason> {
+    /// What a worker of an integration may do with these settings.
+    pub(super) fn confinement(&self, id: &IntegrationId, plugin: &Staged, settings: &AttributeValues) -> Confinement {
+        Confinement::of(&plugin.manifest().capabilities, settings, &self.home.data_dir(id))
+    }
+
+    /// What to launch for an integration with these settings. Makes its data folder (mode 0700).
+    pub(super) fn launch_of(
+        &self,
+        id: &IntegrationId,
+        plugin: &Staged,
+        hosting: Hosting,
+        settings: &AttributeValues,
+    ) -> Result<Launch, Reason> {
         let data_dir = self.home.data_dir(id);
         make_private_dir(&data_dir).map_err(|error| {
             Reason::new(ReasonCode::StartFailed, format!("the folder {} cannot be made", data_dir.display()))
@@ -209,6 +221,7 @@ impl Base {
                 log_filter,
             },
             hosting,
+            confinement: self.confinement(id, plugin, settings),
             timing: self.config.integrations.gateway_timing(),
         })
     }

@@ -98,9 +98,9 @@ impl HostSide {
         side
     }
 
-    /// A side for a flow or a probe.
-    pub(super) fn provisional(id: IntegrationId, base: Arc<Base>) -> Self {
-        Self::new(id, base, Access::Provisional(Mutex::default()))
+    /// A side for a flow or a probe, with what was stored aside before.
+    pub(super) fn provisional(id: IntegrationId, base: Arc<Base>, overlay: Overlay) -> Self {
+        Self::new(id, base, Access::Provisional(Mutex::new(overlay)))
     }
 
     /// Refuses everything from now on; resolves when all that was asked before is done.

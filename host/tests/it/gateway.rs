@@ -3,5 +3,6 @@
 mod both;
 mod launches;
 pub(crate) mod probe;
+mod sandbox;
 mod worker_deaths;
 mod worker_process;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::GivenValues;
-use crate::gateway::Hosting;
+use crate::gateway::{Hosting, Refusal};
 use crate::integration::{Actual, IntegrationView, ManagePage};
 use crate::reason::Reason;
 use crate::schema;
@@ -65,11 +65,13 @@ pub struct Integration {
     pub leaked_generations: u32,
     /// Its attached entities.
     pub entities: u32,
+    /// What its worker tried and may not do, since it started.
+    pub refusals: Vec<Refusal>,
 }
 
 impl Integration {
-    /// The integration with the number of its attached entities.
-    pub fn new(view: &IntegrationView, entities: u32) -> Self {
+    /// The integration with the number of its attached entities and what its worker was refused.
+    pub fn new(view: &IntegrationView, entities: u32, refusals: Vec<Refusal>) -> Self {
         let view = view.clone();
         Self {
             id: view.id,
@@ -92,6 +94,7 @@ impl Integration {
             progress: view.progress,
             leaked_generations: view.leaked_generations,
             entities,
+            refusals,
         }
     }
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, OnceLock, mpsc};
 use parking_lot::RwLock;
 use rustix::io::Errno;
 use rustix::process::{
-    PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
+    PidfdFlags, PidfdGetfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_getfd,
+    pidfd_open, pidfd_send_signal, waitid,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -80,6 +81,14 @@ impl Process {
 
     pub(super) fn pid(&self) -> u32 {
         self.child.pid
+    }
+
+    /// A duplicate of a descriptor of the process.
+    ///
+    /// # Errors
+    /// The kernel's: no such number there, or a process that may not be looked into.
+    pub(super) fn descriptor(&self, number: i32) -> io::Result<OwnedFd> {
+        Ok(pidfd_getfd(&self.child.pidfd, number, PidfdGetfdFlags::empty())?)
     }
 
     /// Sends SIGKILL; nothing when it has ended.

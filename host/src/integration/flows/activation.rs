@@ -60,7 +60,7 @@ impl Flow {
         clip(&mut done.title);
         clip(&mut done.info_message);
         let attributes = attributes::complete(self.specs(), &done.attributes, Given::Nothing)?;
-        let running = match self.gateway().await {
+        let running = match self.gateway_for(&attributes).await {
             Ok(running) => running,
             Err(gave_up) => return Ok(gave_up.into()),
         };

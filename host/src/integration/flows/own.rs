@@ -108,14 +108,35 @@ impl Flow {
         if let Some(worker) = &self.exchange.worker {
             return Ok(worker.clone());
         }
+        self.launch(&self.settings(), Overlay::new()).await
+    }
+
+    /// The gateway to try settings with: a worker that may do what they grant.
+    ///
+    /// # Errors
+    /// Why the flow is given up.
+    pub(super) async fn gateway_for(&mut self, settings: &AttributeValues) -> Result<Running, GaveUp> {
+        let running = self.gateway().await?;
+        let base = Arc::clone(self.registry.base());
+        if running.confinement == base.confinement(&self.target.id, &running.plugin, settings) {
+            return Ok(running);
+        }
+        let overlay = self.exchange.take_overlay(&base).await;
+        self.launch(settings, overlay).await
+    }
+
+    /// A worker of the flow's own.
+    async fn launch(&mut self, settings: &AttributeValues, overlay: Overlay) -> Result<Running, GaveUp> {
         let gone = |reason: &Reason| GaveUp::new(reason.code.as_str(), reason.to_string());
         let Some(plugin) = self.target.plugin.clone() else {
             let message = format!("the plugin of {} is not there any more", self.target.id);
             return Err(GaveUp::new("plugin_missing", message));
         };
         let base = Arc::clone(self.registry.base());
-        let launch = base.launch_of(&self.target.id, &plugin, Hosting::Isolated).map_err(|reason| gone(&reason))?;
-        let host = HostSide::provisional(self.target.id.clone(), Arc::clone(&base));
+        let launch =
+            base.launch_of(&self.target.id, &plugin, Hosting::Isolated, settings).map_err(|reason| gone(&reason))?;
+        let confinement = launch.confinement.clone();
+        let host = HostSide::provisional(self.target.id.clone(), Arc::clone(&base), overlay);
         let launched = base.launcher.launch(launch, Arc::new(host.clone())).await;
         let gateway = match launched {
             Ok(gateway) => gateway,
@@ -129,7 +150,7 @@ impl Flow {
             }
         };
         base.problems.forget(plugin.sha256());
-        let worker = Running { gateway, plugin, host, panes: Arc::default() };
+        let worker = Running { gateway, plugin, host, confinement, panes: Arc::default() };
         self.exchange.worker = Some(worker.clone());
         Ok(worker)
     }

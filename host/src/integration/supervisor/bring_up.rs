@@ -11,9 +11,9 @@ use gatehouse_plugin_api::ops;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::gateway::{Exit, Gateway, Hosting};
+use crate::gateway::{Confinement, Exit, Gateway, Hosting};
 use crate::integration::ground::Base;
-use crate::integration::host_calls::HostSide;
+use crate::integration::host_calls::{HostSide, Overlay};
 use crate::integration::lifecycle::Failure;
 use crate::integration::manage::Panes;
 use crate::plugin::Staged;
@@ -28,6 +28,8 @@ pub(in crate::integration) struct Running {
     pub(in crate::integration) plugin: Staged,
     /// Its side of the host.
     pub(in crate::integration) host: HostSide,
+    /// What its worker may do.
+    pub(in crate::integration) confinement: Confinement,
     /// Its templates, as far as they were asked for.
     pub(in crate::integration) panes: Arc<Panes>,
 }
@@ -80,10 +82,11 @@ impl BringUp {
             () = cancel.cancelled() => return BroughtUp::Cancelled(None),
             turn = base.starts.acquire() => turn,
         };
-        let launch = match base.launch_of(&id, &plugin, hosting) {
+        let launch = match base.launch_of(&id, &plugin, hosting, &attributes) {
             Ok(launch) => launch,
             Err(reason) => return failed(Failure::Passing, reason),
         };
+        let confinement = launch.confinement.clone();
         let launched = tokio::select! {
             biased;
             // What was launched so far is dropped with the launch. Code of it that goes on all the same is heard no more.
@@ -101,7 +104,7 @@ impl BringUp {
             }
         };
         base.problems.forget(plugin.sha256());
-        let running = Running { gateway, plugin, host, panes: Arc::default() };
+        let running = Running { gateway, plugin, host, confinement, panes: Arc::default() };
         let request = Attributes { attributes };
         let started = tokio::select! {
             biased;
@@ -177,8 +180,9 @@ pub(in crate::integration) async fn try_out(
     plugin: &Staged,
     attributes: &AttributeValues,
 ) -> Result<(), Unfit> {
-    let host = HostSide::provisional(id.clone(), Arc::clone(base));
-    let launch = base.launch_of(id, plugin, Hosting::Isolated).map_err(Unfit::Launch)?;
+    let host = HostSide::provisional(id.clone(), Arc::clone(base), Overlay::new());
+    let launch = base.launch_of(id, plugin, Hosting::Isolated, attributes).map_err(Unfit::Launch)?;
+    let confinement = launch.confinement.clone();
     let gateway = match base.launcher.launch(launch, Arc::new(host.clone())).await {
         Ok(gateway) => gateway,
         Err(reason) => {
@@ -187,7 +191,7 @@ pub(in crate::integration) async fn try_out(
             return Err(Unfit::Launch(reason));
         }
     };
-    let running = Running { gateway, plugin: plugin.clone(), host, panes: Arc::default() };
+    let running = Running { gateway, plugin: plugin.clone(), host, confinement, panes: Arc::default() };
     let checked = validate(&running.gateway, attributes).await;
     running.discard(base).await;
     match checked {

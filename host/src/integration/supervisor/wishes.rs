@@ -2,6 +2,7 @@
 
 use gatehouse_plugin_api::attribute::AttributeValues;
 
+use super::bring_up::Running;
 use super::handle::SettingsTurn;
 use super::inputs::{Activation, Change, Reply};
 use super::{Supervisor, lifecycle};
@@ -57,7 +58,8 @@ impl Supervisor {
             return;
         }
         match self.running() {
-            Some(running) if self.life.holds_gateway() => {
+            // What a worker may do is settled at its start: settings that grant more, or less, need a new one.
+            Some(running) if self.life.holds_gateway() && self.grants_as_before(&running, &values) => {
                 self.applying.push(reply);
                 self.tell_settings(running, values);
                 // A newer generation that found the settings before wrong is tried with these.
@@ -75,6 +77,10 @@ impl Supervisor {
                 self.step(input);
             }
         }
+    }
+
+    fn grants_as_before(&self, running: &Running, settings: &AttributeValues) -> bool {
+        running.confinement == self.base.confinement(&self.row.id, &running.plugin, settings)
     }
 
     pub(super) async fn activate(&mut self, activation: Activation, turn: SettingsTurn, reply: Reply) {

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gatehouse_host::gateway::{
-    Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, launch, set_worker_program,
+    Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, launch, set_worker_program,
 };
 use gatehouse_host::plugin::{self, Staged};
 use gatehouse_host::reason::Reason;
+use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::manage::{ManageReply, ManageRequest};
+use gatehouse_plugin_api::manifest::Capability;
 use gatehouse_plugin_api::message::{EmitOutcome, Instance, Key, KeyBlob, MaybeBlob};
 use gatehouse_plugin_api::{ops, wire};
 use serde::Serialize;
@@ -56,7 +58,7 @@ pub(crate) fn aborting_plugin_file() -> PathBuf {
 pub(crate) struct Probe {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) host: Arc<Recorder>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Probe {
@@ -71,7 +73,7 @@ impl Probe {
         let mut wanted = wanted(staged(), "probe", folder.path().to_str().unwrap(), hosting, CALM);
         filter.clone_into(&mut wanted.instance.log_filter);
         let gateway = launch(wanted, host.clone()).await.unwrap();
-        Self { gateway, host, _folder: folder }
+        Self { gateway, host, folder }
     }
 
     pub(crate) async fn launch_as(id: &str, hosting: Hosting, timing: GatewayTiming) -> Result<Self, Reason> {
@@ -88,7 +90,24 @@ impl Probe {
         let host = Arc::new(Recorder::default());
         let wanted = wanted(plugin, id, folder.path().to_str().unwrap(), hosting, timing);
         let gateway = launch(wanted, host.clone()).await?;
-        Ok(Self { gateway, host, _folder: folder })
+        Ok(Self { gateway, host, folder })
+    }
+
+    /// With needs, as if its manifest had them.
+    pub(crate) async fn launch_needing(needs: &[Capability]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let host = Arc::new(Recorder::default());
+        // A store of its own: the shared one belongs to the user who runs the tests.
+        let plugin = plugin::stage(&plugin_file(), &store_in(folder.path()), u64::MAX).unwrap();
+        let mut wanted = wanted(plugin, "probe", folder.path().to_str().unwrap(), Hosting::Isolated, CALM);
+        wanted.confinement = Confinement::of(needs, &AttributeValues::default(), folder.path());
+        let gateway = launch(wanted, host.clone()).await.unwrap();
+        Self { gateway, host, folder }
+    }
+
+    /// Its own folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Asks the probe to do something; the text it answers.
@@ -142,7 +161,14 @@ pub(crate) fn wanted(plugin: Staged, id: &str, data_dir: &str, hosting: Hosting,
         data_dir: data_dir.to_owned(),
         log_filter: "info".to_owned(),
     };
-    Launch { plugin, instance, hosting, timing }
+    let confinement = Confinement::of(&[], &AttributeValues::default(), Path::new(data_dir));
+    Launch { plugin, instance, hosting, confinement, timing }
+}
+
+fn store_in(folder: &Path) -> PathBuf {
+    let store = folder.join("store");
+    std::fs::create_dir(&store).unwrap();
+    store
 }
 
 /// Fails the test instead of hanging it.

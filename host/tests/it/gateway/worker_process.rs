@@ -102,7 +102,7 @@ fn an_unprivileged_daemon_runs_workers() {
         // Then every other test here shows it.
         return;
     }
-    let mut daemon = stand_in(Some(65_534));
+    let mut daemon = stand_in(Some(NOBODY));
     let worker = first_line(&mut daemon);
     let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
     assert!(status.lines().any(|line| line.starts_with("Uid:\t65534\t65534")), "{status}");
@@ -110,6 +110,18 @@ fn an_unprivileged_daemon_runs_workers() {
     daemon.wait().unwrap();
 }
 
+/// Runs a test of this binary as a user without rights; nothing when this is one already.
+pub(crate) fn as_nobody(test: &str) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test]).uid(NOBODY).gid(NOBODY).current_dir("/").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+const NOBODY: u32 = 65_534;
 const ROLE: &str = "GATEHOUSE_TEST_STAND_IN";
 
 /// A process of its own that launches a worker, tells its pid and then waits.

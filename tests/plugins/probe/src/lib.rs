@@ -90,13 +90,9 @@ impl IntegrationGateway for Probe {
             "user" => user(),
             "environment" => std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
             "descriptors" => descriptors()?,
+            "try" => outcome(attempt(asked.text("what"), asked.text("at"))),
             "exit" => exit(i32::try_from(asked.number("code")).unwrap_or(1)),
             "abort" => std::process::abort(),
-            "raise" => raise(i32::try_from(asked.number("signal")).unwrap_or(0)),
-            "segfault" => write_to(asked.number("address")),
-            "illegal" => illegal_instruction(),
-            "overflow" => return Ok(ManageReply::Message { error: false, text: overflow(1).to_string() }),
-            "allocate" => Vec::<u8>::with_capacity(isize::MAX as usize).len().to_string(),
             other => return Err(Error::not_found(format!("the probe cannot {other:?}"))),
         };
         Ok(ManageReply::Message { error: false, text })
@@ -145,6 +141,43 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// What the system said: `done`, or the kind of its error.
+fn outcome(tried: std::io::Result<()>) -> String {
+    tried.map_or_else(|error| format!("{:?}", error.kind()), |()| "done".to_owned())
+}
+
+/// Tries what a plugin may not do, or may when it said so.
+fn attempt(what: &str, at: &str) -> std::io::Result<()> {
+    match what {
+        "read" => std::fs::read(at).map(drop),
+        "list" => std::fs::read_dir(at).map(drop),
+        "write" => std::fs::write(at, "by the probe"),
+        "replace" => {
+            std::fs::write(format!("{at}.new"), "by the probe")?;
+            std::fs::rename(format!("{at}.new"), at)
+        }
+        "mode" => std::fs::set_permissions(at, std::os::unix::fs::PermissionsExt::from_mode(0o777)),
+        "copy" => std::fs::copy(at, format!("{at}.copy")).map(drop),
+        "link" => std::fs::hard_link(at, format!("{}/link", std::env::temp_dir().display())),
+        "start" => std::process::Command::new(at).status().map(drop),
+        "thread" => std::thread::Builder::new().spawn(|| ())?.join().map_err(|_| std::io::ErrorKind::Other.into()),
+        "connect" => std::os::unix::net::UnixStream::connect(at).map(drop),
+        "datagram" => std::os::unix::net::UnixDatagram::unbound()?.send_to(b"probe", at).map(drop),
+        "listen" => std::net::TcpListener::bind(at).map(drop),
+        "reach" => std::net::TcpStream::connect(at).map(drop),
+        "signal" => {
+            let process = at.parse().ok().and_then(rustix::process::Pid::from_raw);
+            let process = process.ok_or(std::io::ErrorKind::InvalidInput)?;
+            Ok(rustix::process::test_kill_process(process)?)
+        }
+        "limit" => {
+            let limit = rustix::process::Rlimit { current: Some(4_096), maximum: Some(4_096) };
+            Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?)
+        }
+        _ => Err(std::io::ErrorKind::InvalidInput.into()),
+    }
+}
+
 fn block_for_ever() -> ! {
     loop {
         std::thread::park();
@@ -154,50 +187,6 @@ fn block_for_ever() -> ! {
 #[expect(clippy::exit, reason = "what a plugin must not do is what a test asks for")]
 fn exit(code: i32) -> ! {
     std::process::exit(code)
-}
-
-fn raise(signal: i32) -> String {
-    let signal = rustix::process::Signal::from_named_raw(signal).unwrap_or(rustix::process::Signal::ABORT);
-    // A handler may have taken the first one, and itself away.
-    for _ in 0..2 {
-        if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), signal) {
-            return error.to_string();
-        }
-    }
-    block_for_ever()
-}
-
-/// Writes to an address that is nobody's.
-#[inline(never)]
-#[expect(unsafe_code, reason = "a plugin that destroys is what a test asks for")]
-fn write_to(address: u64) -> String {
-    let address = usize::try_from(address).unwrap_or(0);
-    // SAFETY: none. The write ends the process, which is what is wanted.
-    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(1) };
-    "written".to_owned()
-}
-
-#[inline(never)]
-#[expect(unsafe_code, reason = "a plugin that ends its process is what a test asks for")]
-fn illegal_instruction() -> ! {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: ends the process, which is what is wanted.
-    unsafe {
-        std::arch::asm!("ud2", options(noreturn))
-    };
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: ends the process, which is what is wanted.
-    unsafe {
-        std::arch::asm!("udf #0", options(noreturn))
-    };
-}
-
-/// Uses up the stack of its thread.
-#[inline(never)]
-#[expect(unconditional_recursion, reason = "a plugin that uses up its stack is what a test asks for")]
-fn overflow(depth: u64) -> u64 {
-    let room = std::hint::black_box([depth; 64]);
-    overflow(depth + 1) + room[1]
 }
 
 #[expect(clippy::print_stderr, reason = "a plugin that prints is what a test asks for")]
