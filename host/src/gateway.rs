@@ -43,7 +43,7 @@ pub enum Hosting {
 /// How a gateway ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
-    /// `worker_exited`, `worker_killed`, `heartbeat_missed`, `protocol_broken`, `killed_at_stop` or `as_wanted`.
+    /// `as_wanted`, `killed_at_stop`, `heartbeat_missed`, `protocol_broken`, or how its process died.
     pub reason: Reason,
 }
 

@@ -133,10 +133,34 @@ reason_codes! {
     DeadlineMissed = "deadline_missed", "Tell the plugin's author when it lasts.";
     /// The heartbeat was not answered.
     HeartbeatMissed = "heartbeat_missed", "Tell the plugin's author: the gateway's thread was blocked.";
-    /// The worker exited by itself.
+    /// The worker exited by itself, with an exit code that tells of a failure.
     WorkerExited = "worker_exited", "Tell the plugin's author: a plugin must not end its process.";
-    /// The worker died by a signal.
+    /// The worker exited by itself as if all were well.
+    ExitedCleanly = "exited_cleanly", "Tell the plugin's author: a plugin must not end its process, not even with success.";
+    /// The worker died by a signal that has no code of its own.
     WorkerKilled = "worker_killed", "Tell the plugin's author when no person sent the signal.";
+    /// SIGSEGV.
+    SegmentationFault = "segmentation_fault", "Tell the plugin's author; crash show has where it happened.";
+    /// A thread's stack ran full.
+    StackOverflow = "stack_overflow", "Tell the plugin's author: a recursion without end, or very large local values.";
+    /// SIGABRT.
+    Aborted = "aborted", "Tell the plugin's author; what it printed last often says why.";
+    /// SIGILL.
+    IllegalInstruction = "illegal_instruction", "Build the plugin for this processor; else tell its author.";
+    /// SIGBUS.
+    BusError = "bus_error", "Check the disk and the files that the plugin maps; else tell its author.";
+    /// SIGFPE.
+    ArithmeticFault = "arithmetic_fault", "Tell the plugin's author; crash show has where it happened.";
+    /// SIGTRAP.
+    Trapped = "trapped", "Tell the plugin's author; crash show has where it happened.";
+    /// A limit of the process (CPU time, size of a file).
+    LimitExceeded = "limit_exceeded", "Tell the plugin's author: it computes or writes without end.";
+    /// No memory was left for it.
+    OutOfMemory = "out_of_memory", "Give it or the machine more memory; tell the plugin's author when its need grows without end.";
+    /// SIGSYS.
+    RefusedBySandbox = "refused_by_sandbox", "Tell the plugin's author: it must declare what it needs.";
+    /// A signal that the host did not send.
+    KilledByPerson = "killed_by_person", "Nothing: it is started again. Pause it to keep it stopped: integration pause.";
     /// The worker spoke no frames.
     ProtocolBroken = "protocol_broken", "Tell the plugin's author.";
     /// The worker process could not be made.

@@ -6,6 +6,8 @@
 //! for the end; when the last such handle is dropped, that is the wish.
 
 mod connection;
+mod ending;
+mod memory;
 mod output;
 mod process;
 
@@ -27,6 +29,8 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::connection::{Connection, ReadEnd};
+use self::ending::Death;
+use self::memory::OomCount;
 use self::output::LastLines;
 use self::process::{Birth, Ended, Process};
 use super::answer::{clipped, in_words};
@@ -121,10 +125,12 @@ async fn life(
     };
     let made = tokio::select! {
         made = worker.make(&launch) => made,
-        () = launched.closed() => Err(Reason::new(ReasonCode::AsWanted, format!("{subject}: no longer wanted"))),
+        () = launched.closed() => {
+            Err(Reason::new(ReasonCode::AsWanted, format!("{subject}: no longer wanted")).into())
+        }
     };
-    if let Err(reason) = made {
-        let reason = worker.bury(reason).await;
+    if let Err(end) = made {
+        let reason = worker.bury(end).await;
         let _ = launched.send(Err(reason));
         return;
     }
@@ -136,10 +142,24 @@ async fn life(
     tracing::debug!(pid = gateway.pid, "worker running");
     // When nobody takes it, its drop is the wish to close.
     let _ = launched.send(Ok(Arc::new(gateway)));
-    let reason = worker.watch(&subject, launch.timing, wishes).await;
-    let reason = worker.bury(reason).await;
+    let end = worker.watch(&subject, launch.timing, wishes).await;
+    let reason = worker.bury(end).await;
     tracing::debug!(code = %reason.code, "worker ended");
     ended.send_replace(Some(Exit { reason }));
+}
+
+/// What ended a worker, before all is known of it.
+enum End {
+    /// The host had a reason of its own to end it, or was told one.
+    Because(Reason),
+    /// It died by itself; with the beginning of the sentence that says so.
+    Died(String, Ended),
+}
+
+impl From<Reason> for End {
+    fn from(reason: Reason) -> Self {
+        Self::Because(reason)
+    }
 }
 
 /// The process with everything that serves it.
@@ -152,6 +172,9 @@ struct Worker {
     tasks: JoinSet<()>,
     output: AbortHandle,
     refusals: Refusals,
+    oom_count: OomCount,
+    /// Its plugin is built so that a panic ends the process.
+    panic_aborts: bool,
 }
 
 impl Worker {
@@ -174,11 +197,14 @@ impl Worker {
         let output = tasks.spawn(output::log(pipe, printed.clone()).in_current_span());
         let writing = Arc::clone(&connection);
         tasks.spawn(async move { writing.write_backlog().await });
-        Ok(Self { process, connection, control, reader, printed, tasks, output, refusals: Refusals::default() })
+        let oom_count = OomCount::of(process.pid());
+        let panic_aborts = launch.plugin.manifest().panic_strategy == "abort";
+        let refusals = Refusals::default();
+        Ok(Self { process, connection, control, reader, printed, tasks, output, refusals, oom_count, panic_aborts })
     }
 
     /// From the launch order to a made gateway.
-    async fn make(&mut self, launch: &Launch) -> Result<(), Reason> {
+    async fn make(&mut self, launch: &Launch) -> Result<(), End> {
         let file = launch.plugin.file_name().to_owned();
         let within = launch.timing.launch_within;
         let order = wire::encode(&Order::of(launch));
@@ -186,14 +212,14 @@ impl Worker {
             self.tell(&file, Kind::Launch, &order)?;
             let hello = self.expect(&file, Kind::Hello).await?;
             self.guard(&file, &hello)?;
+            // By now it is in the control group in which it stays.
+            self.oom_count = OomCount::of(self.process.pid());
             self.tell(&file, Kind::Go, &[])?;
             self.expect(&file, Kind::Ready).await.map(drop)
         };
         tokio::time::timeout(within, greet).await.unwrap_or_else(|_| {
-            Err(Reason::new(
-                ReasonCode::DeadlineMissed,
-                format!("{file}: its gateway was not made within {}", in_words(within)),
-            ))
+            let sentence = format!("{file}: its gateway was not made within {}", in_words(within));
+            Err(Reason::new(ReasonCode::DeadlineMissed, sentence).into())
         })
     }
 
@@ -219,24 +245,25 @@ impl Worker {
     }
 
     /// The next control frame, which must be of this kind.
-    async fn expect(&mut self, file: &str, kind: Kind) -> Result<Frame, Reason> {
+    async fn expect(&mut self, file: &str, kind: Kind) -> Result<Frame, End> {
         match self.control.recv().await {
             Some(frame) if frame.kind == kind => Ok(frame),
             Some(frame) if frame.kind == Kind::Refused => {
                 // The worker's word: with a plugin in it, it need not be the loader's.
-                Err(clipped(wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
+                let refused = wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
                     Reason::new(ReasonCode::ProtocolBroken, format!("{file}: the worker's refusal cannot be read"))
                         .caused_by(error)
-                })))
+                });
+                Err(clipped(refused).into())
             }
-            Some(frame) => Err(Reason::new(
-                ReasonCode::ProtocolBroken,
-                format!("{file}: the worker sent {:?} in place of {kind:?}", frame.kind),
-            )),
+            Some(frame) => {
+                let sentence = format!("{file}: the worker sent {:?} in place of {kind:?}", frame.kind);
+                Err(Reason::new(ReasonCode::ProtocolBroken, sentence).into())
+            }
             // The reader has ended.
             None => Err(match tokio::time::timeout(AFTERMATH, self.process.ended()).await {
-                Ok(ended) => died(&format!("{file}: while the plugin was opened its worker"), ended),
-                Err(_) => broken(file, &ReadEnd::Closed),
+                Ok(ended) => End::Died(format!("{file}: while the plugin was opened its worker"), ended),
+                Err(_) => broken(file, &ReadEnd::Closed).into(),
             }),
         }
     }
@@ -247,32 +274,31 @@ impl Worker {
         subject: &str,
         timing: GatewayTiming,
         mut wishes: mpsc::UnboundedReceiver<Duration>,
-    ) -> Reason {
+    ) -> End {
+        let died = |ended| End::Died(format!("{subject}: its worker"), ended);
         tokio::select! {
             biased;
             grace = wishes.recv() => self.close(subject, grace.unwrap_or(GRACE_AT_DROP), &mut wishes).await,
-            ended = self.process.ended() => died(&format!("{subject}: its worker"), ended),
+            ended = self.process.ended() => died(ended),
             end = &mut self.reader => match end {
                 // It may be dying: then the process says more.
                 Ok(ReadEnd::Closed) => match tokio::time::timeout(AFTERMATH, self.process.ended()).await {
-                    Ok(ended) => died(&format!("{subject}: its worker"), ended),
-                    Err(_) => broken(subject, &ReadEnd::Closed),
+                    Ok(ended) => died(ended),
+                    Err(_) => broken(subject, &ReadEnd::Closed).into(),
                 },
-                Ok(end) => broken(subject, &end),
-                Err(_) => broken(subject, &ReadEnd::Closed),
+                Ok(end) => broken(subject, &end).into(),
+                Err(_) => broken(subject, &ReadEnd::Closed).into(),
             },
-            () = heartbeat(&self.connection, timing) => Reason::new(
-                ReasonCode::HeartbeatMissed,
-                format!(
-                    "{subject}: its gateway did not answer for {} and its worker was killed",
-                    in_words(timing.heartbeat_within)
-                ),
-            ),
+            () = heartbeat(&self.connection, timing) => {
+                let within = in_words(timing.heartbeat_within);
+                let sentence = format!("{subject}: its gateway did not answer for {within} and its worker was killed");
+                Reason::new(ReasonCode::HeartbeatMissed, sentence).into()
+            }
         }
     }
 
     /// Asks the worker to end and waits for it; a later wish may shorten the wait.
-    async fn close(&self, subject: &str, grace: Duration, wishes: &mut mpsc::UnboundedReceiver<Duration>) -> Reason {
+    async fn close(&self, subject: &str, grace: Duration, wishes: &mut mpsc::UnboundedReceiver<Duration>) -> End {
         self.connection.fail_calls(&CallError::new(ErrorCode::Gone, format!("{subject}: it is being ended")));
         let mut end = pin!(async {
             self.connection.close_half().await;
@@ -288,36 +314,48 @@ impl Worker {
             }
         };
         match ended {
-            Some(Ended::Exited(0)) => Reason::new(ReasonCode::AsWanted, format!("{subject}: ended as wanted")),
-            Some(ended) => died(&format!("{subject}: when it was to end its worker"), ended),
-            None => Reason::new(
-                ReasonCode::KilledAtStop,
-                format!("{subject}: it did not end within {} and its worker was killed", in_words(grace)),
-            ),
+            Some(Ended::Exited(0)) => Reason::new(ReasonCode::AsWanted, format!("{subject}: ended as wanted")).into(),
+            Some(ended) => End::Died(format!("{subject}: when it was to end its worker"), ended),
+            None => {
+                let sentence =
+                    format!("{subject}: it did not end within {} and its worker was killed", in_words(grace));
+                Reason::new(ReasonCode::KilledAtStop, sentence).into()
+            }
         }
     }
 
-    /// Sees the process dead and reaped, takes what it still said, and fails what waits; gives the reason its cause.
-    async fn bury(&mut self, reason: Reason) -> Reason {
+    /// Sees the process dead and reaped, takes what it still said, and fails what waits; tells the reason with its
+    /// cause.
+    async fn bury(&mut self, end: End) -> Reason {
         self.process.kill();
         self.process.ended().await;
-        if !self.reader.is_finished() {
-            // Readings and answers that it wrote before its end; a child of its own may hold the channel open.
-            let _ = tokio::time::timeout(AFTERMATH, &mut self.reader).await;
-            self.reader.abort();
-        }
-        self.connection.fail_calls(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
-        self.connection.break_off();
+        // Readings and answers that it wrote before its end, and its last lines; a child of its own may hold the
+        // channel or the pipe open.
         let drained = async {
+            if !self.reader.is_finished() {
+                let _ = (&mut self.reader).await;
+            }
             while !self.output.is_finished() {
                 self.tasks.join_next().await;
             }
         };
         let _ = tokio::time::timeout(AFTERMATH, drained).await;
+        self.reader.abort();
+        let printed = self.printed.text();
+        let reason = match end {
+            End::Because(reason) => reason,
+            End::Died(who, ended) => {
+                let oom_killed = self.oom_count.rose();
+                let death = Death { ended, oom_killed, printed: printed.clone(), panic_aborts: self.panic_aborts };
+                death.reason(&who)
+            }
+        };
+        self.connection.fail_calls(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
+        self.connection.break_off();
         self.tasks.abort_all();
         let cause = match reason.code {
             ReasonCode::AsWanted | ReasonCode::KilledAtStop => None,
-            _ => self.printed.text(),
+            _ => printed,
         };
         match cause {
             Some(cause) if reason.cause.is_none() => reason.caused_by(cause),
@@ -338,14 +376,6 @@ async fn heartbeat(connection: &Connection, timing: GatewayTiming) {
             return;
         }
     }
-}
-
-fn died(who: &str, ended: Ended) -> Reason {
-    let code = match ended {
-        Ended::Exited(_) => ReasonCode::WorkerExited,
-        Ended::Killed(_) => ReasonCode::WorkerKilled,
-    };
-    Reason::new(code, format!("{who} {ended}"))
 }
 
 fn broken(subject: &str, end: &ReadEnd) -> Reason {

@@ -30,25 +30,47 @@ async fn ended(probe: &Probe) -> Exit {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_worker_fails_its_calls_at_once() {
-    for (with, name) in [(Signal::ABORT, "SIGABRT"), (Signal::KILL, "SIGKILL"), (Signal::TERM, "SIGTERM")] {
+    for (with, name) in [(Signal::KILL, "SIGKILL"), (Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let probe = Probe::launch(Hosting::Isolated).await;
         let never = probe.begin(&[("do", "never")]).await;
         signal(probe.pid(), with);
         let error = never.error().await;
-        assert_eq!((error.code, error.message), (ErrorCode::Gone, format!("probe: its worker was killed by {name}")));
+        assert_eq!(error.code, ErrorCode::Gone);
+        let killed =
+            format!("probe: its worker was killed by {name}: not by Gatehouse, but by a person or another program");
+        assert_eq!(error.message, killed);
         let exit = ended(&probe).await;
-        assert_eq!(exit.reason.code, ReasonCode::WorkerKilled);
+        assert_eq!(exit.reason.code, ReasonCode::KilledByPerson);
     }
 }
 
+/// Every way of ending that a plugin's code can choose, by the probe itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plugin_that_ends_its_process_is_told_by_its_exit_code() {
-    let probe = Probe::launch(Hosting::Isolated).await;
-    let error = probe.ask(&[("do", "exit"), ("code", "3")]).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::Gone);
-    let exit = ended(&probe).await;
-    assert_eq!(exit.reason.code, ReasonCode::WorkerExited);
-    assert_eq!(exit.reason.sentence, "probe: its worker ended by itself with exit code 3");
+async fn every_way_of_ending_has_its_own_code() {
+    let raise = |signal: &'static str| vec![("do", "raise"), ("signal", signal)];
+    let ways = [
+        (vec![("do", "exit"), ("code", "0")], ReasonCode::ExitedCleanly, "ended by itself with exit code 0"),
+        (vec![("do", "exit"), ("code", "3")], ReasonCode::WorkerExited, "ended by itself with exit code 3"),
+        (vec![("do", "segfault"), ("address", "16")], ReasonCode::SegmentationFault, "was killed by SIGSEGV: "),
+        (vec![("do", "illegal")], ReasonCode::IllegalInstruction, "was killed by SIGILL: "),
+        (vec![("do", "abort")], ReasonCode::Aborted, "was killed by SIGABRT: "),
+        (vec![("do", "allocate")], ReasonCode::OutOfMemory, "was killed by SIGABRT: it asked for more memory"),
+        (raise("5"), ReasonCode::Trapped, "was killed by SIGTRAP: "),
+        (raise("7"), ReasonCode::BusError, "was killed by SIGBUS: "),
+        (raise("8"), ReasonCode::ArithmeticFault, "was killed by SIGFPE: "),
+        (raise("24"), ReasonCode::LimitExceeded, "was killed by SIGXCPU: "),
+        (raise("31"), ReasonCode::RefusedBySandbox, "was killed by SIGSYS: "),
+        (raise("10"), ReasonCode::WorkerKilled, "was killed by SIGUSR1"),
+    ];
+    for (what, code, words) in ways {
+        let probe = Probe::launch(Hosting::Isolated).await;
+        let error = probe.ask(&what).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Gone, "{what:?}");
+        let exit = ended(&probe).await;
+        assert_eq!(exit.reason.code, code, "{what:?}: {}", exit.reason);
+        assert!(exit.reason.sentence.starts_with(&format!("probe: its worker {words}")), "{}", exit.reason);
+        assert_ne!(code.advice(), "", "{code}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +79,7 @@ async fn what_a_worker_printed_last_is_the_cause_of_its_death() {
     probe.ask(&[("do", "print"), ("text", "out of memory, or so")]).await.unwrap();
     probe.ask(&[("do", "abort")]).await.unwrap_err();
     let exit = ended(&probe).await;
-    assert_eq!(exit.reason.sentence, "probe: its worker was killed by SIGABRT");
+    assert_eq!(exit.reason.sentence, "probe: its worker was killed by SIGABRT: its code gave up (abort)");
     assert_eq!(exit.reason.cause.as_deref(), Some("out of memory, or so"));
 }
 
@@ -72,8 +94,8 @@ async fn a_panic_that_aborts_ends_its_worker_with_the_reason_and_no_neighbour() 
     let never = neighbour.begin(&[("do", "never")]).await;
     assert_eq!(aborting.ask(&[("do", "panic")]).await.unwrap_err().code, ErrorCode::Gone);
     let exit = ended(&aborting).await;
-    assert_eq!(exit.reason.code, ReasonCode::WorkerKilled);
-    assert_eq!(exit.reason.sentence, "probe: its worker was killed by SIGABRT");
+    assert_eq!(exit.reason.code, ReasonCode::Panicked);
+    assert_eq!(exit.reason.sentence, "probe: its worker was killed by SIGABRT: its code panicked");
     let cause = exit.reason.cause.unwrap();
     assert!(cause.contains("probe/src/lib.rs:") && cause.contains("asked to panic"), "{cause}");
     // The log has it as well: it was sent before the process ended.

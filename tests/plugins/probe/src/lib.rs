@@ -93,6 +93,11 @@ impl IntegrationGateway for Probe {
             "try" => outcome(attempt(asked.text("what"), asked.text("at"))),
             "exit" => exit(i32::try_from(asked.number("code")).unwrap_or(1)),
             "abort" => std::process::abort(),
+            "raise" => raise(i32::try_from(asked.number("signal")).unwrap_or(0)),
+            "segfault" => write_to(asked.number("address")),
+            "illegal" => illegal_instruction(),
+            "overflow" => return Ok(ManageReply::Message { error: false, text: overflow(1).to_string() }),
+            "allocate" => Vec::<u8>::with_capacity(isize::MAX as usize).len().to_string(),
             other => return Err(Error::not_found(format!("the probe cannot {other:?}"))),
         };
         Ok(ManageReply::Message { error: false, text })
@@ -187,6 +192,50 @@ fn block_for_ever() -> ! {
 #[expect(clippy::exit, reason = "what a plugin must not do is what a test asks for")]
 fn exit(code: i32) -> ! {
     std::process::exit(code)
+}
+
+fn raise(signal: i32) -> String {
+    let signal = rustix::process::Signal::from_named_raw(signal).unwrap_or(rustix::process::Signal::ABORT);
+    // A handler may have taken the first one, and itself away.
+    for _ in 0..2 {
+        if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), signal) {
+            return error.to_string();
+        }
+    }
+    block_for_ever()
+}
+
+/// Writes to an address that is nobody's.
+#[inline(never)]
+#[expect(unsafe_code, reason = "a plugin that destroys is what a test asks for")]
+fn write_to(address: u64) -> String {
+    let address = usize::try_from(address).unwrap_or(0);
+    // SAFETY: none. The write ends the process, which is what is wanted.
+    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(1) };
+    "written".to_owned()
+}
+
+#[inline(never)]
+#[expect(unsafe_code, reason = "a plugin that ends its process is what a test asks for")]
+fn illegal_instruction() -> ! {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: ends the process, which is what is wanted.
+    unsafe {
+        std::arch::asm!("ud2", options(noreturn))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: ends the process, which is what is wanted.
+    unsafe {
+        std::arch::asm!("udf #0", options(noreturn))
+    };
+}
+
+/// Uses up the stack of its thread.
+#[inline(never)]
+#[expect(unconditional_recursion, reason = "a plugin that uses up its stack is what a test asks for")]
+fn overflow(depth: u64) -> u64 {
+    let room = std::hint::black_box([depth; 64]);
+    overflow(depth + 1) + room[1]
 }
 
 #[expect(clippy::print_stderr, reason = "a plugin that prints is what a test asks for")]
