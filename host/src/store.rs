@@ -12,6 +12,7 @@ mod queue;
 mod readers;
 mod schema;
 mod seal;
+mod upgrades;
 mod values;
 mod verdicts;
 mod writer;
@@ -38,6 +39,8 @@ use crate::gateway::Hosting;
 pub(crate) use self::entities::{EntityChange, EntityRow};
 pub use self::error::StoreError;
 pub(crate) use self::queue::{Effect, ReadingQueue, ReadingRow};
+pub(crate) use self::upgrades::Written;
+pub use self::upgrades::{GenerationRow, Pin, Trial, UpgradeRow};
 
 /// What a person wants of an integration. Survives a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

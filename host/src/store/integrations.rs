@@ -115,7 +115,7 @@ fn integration(connection: &Connection, seal: &Seal, row: &Row<'_>) -> Result<In
     })
 }
 
-fn attributes(connection: &Connection, seal: &Seal, id: &IntegrationId) -> Result<AttributeValues, Fault> {
+pub(super) fn attributes(connection: &Connection, seal: &Seal, id: &IntegrationId) -> Result<AttributeValues, Fault> {
     let mut statement =
         connection.prepare_cached("SELECT key, plain, sealed FROM attributes WHERE integration_id = ?1")?;
     let mut rows = statement.query([id.as_str()])?;

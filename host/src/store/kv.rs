@@ -1,9 +1,10 @@
 //! What integrations keep for themselves: key-value data and secrets, all values sealed.
 
 use gatehouse_plugin_api::ids::IntegrationId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::seal::Place;
+use super::error::Fault;
+use super::seal::{Place, Seal};
 use super::{KvSpace, Store, StoreError};
 
 impl KvSpace {
@@ -53,22 +54,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (id, key, store) = (id.clone(), key.to_owned(), self.clone());
         self.write("keeping a value", move |connection| {
-            match value {
-                Some(value) => {
-                    let sealed = store.seal().seal(space.place(&id, &key), &value)?;
-                    connection
-                        .prepare_cached(
-                            "INSERT OR REPLACE INTO kv (integration_id, space, key, sealed) VALUES (?1, ?2, ?3, ?4)",
-                        )?
-                        .execute(params![id.as_str(), space.word(), key, sealed])?;
-                }
-                None => {
-                    connection
-                        .prepare_cached("DELETE FROM kv WHERE integration_id = ?1 AND space = ?2 AND key = ?3")?
-                        .execute(params![id.as_str(), space.word(), key])?;
-                }
-            }
-            Ok(())
+            put(connection, store.seal(), &id, space, &key, value.as_deref())
         })
         .await
     }
@@ -112,4 +98,31 @@ impl Store {
         })
         .await
     }
+}
+
+/// Sets or deletes a value within a transaction.
+pub(super) fn put(
+    connection: &Connection,
+    seal: &Seal,
+    id: &IntegrationId,
+    space: KvSpace,
+    key: &str,
+    value: Option<&[u8]>,
+) -> Result<(), Fault> {
+    match value {
+        Some(value) => {
+            let sealed = seal.seal(space.place(id, key), value)?;
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO kv (integration_id, space, key, sealed) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![id.as_str(), space.word(), key, sealed])?;
+        }
+        None => {
+            connection
+                .prepare_cached("DELETE FROM kv WHERE integration_id = ?1 AND space = ?2 AND key = ?3")?
+                .execute(params![id.as_str(), space.word(), key])?;
+        }
+    }
+    Ok(())
 }
