@@ -366,3 +366,80 @@ fn what_a_generation_that_failed_said_of_itself_is_not_said_of_the_one_before() 
     assert_eq!((back.actual, back.reason.code), (Actual::Running, ReasonCode::WentBack));
     assert_eq!(back.health(), Health::default());
 }
+
+/// A moment in the life of an integration, drawn at random: what happens, and how long after the one before.
+fn anything() -> impl proptest::strategy::Strategy<Value = Vec<(Input, i64)>> {
+    let moment = (proptest::sample::select(every_input()), 0_i64..2_000_000);
+    proptest::collection::vec(moment, 0..60)
+}
+
+proptest::proptest! {
+    /// Whatever happened, in whatever order: a person's word leads out of every state, and so does time where the state
+    /// waits for it.
+    #[test]
+    fn from_wherever_a_life_leads_there_is_a_way_to_running_and_a_way_to_off(past in anything()) {
+        let mut life = on();
+        let mut now_ms = AT.now_ms;
+        for (input, after_ms) in past {
+            now_ms += after_ms;
+            life = life.step(input, Moment { now_ms, ..AT }, &policy()).0;
+            // What waits for a moment is moved by it.
+            if let Some(due_ms) = life.due_at_ms(&policy()) {
+                let due = Moment { now_ms: due_ms, ..AT };
+                let moved = life.clone().step(Input::TimerDue, due, &policy()).0;
+                proptest::prop_assert_ne!(moved.due_at_ms(&policy()), Some(due_ms), "{:?}", life.actual);
+            }
+            let mut off = life.clone();
+            for step in [Input::Wanted(Desired::Off), Input::Stopped { late: None }] {
+                off = off.step(step, Moment { now_ms, ..AT }, &policy()).0;
+            }
+            proptest::prop_assert_eq!(off.actual, Actual::Off);
+            let mut runs = off.clone();
+            let again = [Input::PluginHere { new: false }, Input::Wanted(Desired::On), Input::Started];
+            for step in again {
+                runs = runs.step(step, Moment { now_ms, ..AT }, &policy()).0;
+            }
+            proptest::prop_assert_eq!(runs.actual, Actual::Running);
+            // And without being switched off first: a sound plugin, a person's word, what the supervisor answers.
+            let mut well = life.clone();
+            for step in [
+                Input::PluginHere { new: false },
+                Input::Wanted(Desired::On),
+                Input::Stopped { late: None },
+                Input::Wanted(Desired::On),
+                Input::Started,
+                Input::HealthTold(Health { status: HealthStatus::Healthy, message: String::new() }),
+                Input::PollOk,
+                Input::Synchronized(Ok(())),
+            ] {
+                well = well.step(step, Moment { now_ms, ..AT }, &policy()).0;
+            }
+            proptest::prop_assert_eq!(well.actual, Actual::Running);
+        }
+    }
+}
+
+#[test]
+fn quarantine_is_retried_slowly_ends_with_a_new_version_and_is_lifted_by_hand() {
+    let fails = (0..5).flat_map(|_| [passing(), Input::TimerDue]).take(9);
+    let quarantined = walk(on(), fails);
+    let Actual::Quarantined { next_at_ms } = quarantined.actual else { panic!("{:?}", quarantined.actual) };
+    assert_eq!(next_at_ms - AT.now_ms, 900_000);
+    assert_eq!(quarantined.due_at_ms(&policy()), Some(next_at_ms));
+    // The file that is there already is no news; another one is, and it begins with a clean slate.
+    assert_eq!(walk(quarantined.clone(), [Input::PluginHere { new: false }]).actual, quarantined.actual);
+    for lifted in [Input::PluginHere { new: true }, Input::Wanted(Desired::On), Input::SettingsSaved] {
+        let life = walk(quarantined.clone(), [lifted.clone()]);
+        assert_eq!(life.actual, Actual::Starting, "{lifted:?}");
+        let failed = walk(life, [passing()]);
+        assert!(matches!(failed.actual, Actual::Retrying { attempt: 1, .. }), "{lifted:?}: {:?}", failed.actual);
+    }
+    // A slow attempt that works runs on, and ten good minutes end the quarantine.
+    let life = walk(quarantined, [Input::TimerDue, Input::Started]);
+    assert_eq!(life.due_at_ms(&policy()), Some(after(600_000).now_ms));
+    let once_more = walk(life.clone(), [Input::Ended(why(ReasonCode::SegmentationFault))]);
+    assert!(matches!(once_more.actual, Actual::Quarantined { .. }), "{:?}", once_more.actual);
+    let (forgiven, _) = life.step(Input::TimerDue, after(600_000), &policy());
+    let failed = walk(forgiven, [Input::Ended(why(ReasonCode::SegmentationFault))]);
+    assert!(matches!(failed.actual, Actual::Retrying { attempt: 1, .. }), "{:?}", failed.actual);
+}
