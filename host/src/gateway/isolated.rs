@@ -145,6 +145,8 @@ async fn life(
     let end = worker.watch(&subject, launch.timing, wishes).await;
     let reason = worker.bury(end).await;
     tracing::debug!(code = %reason.code, "worker ended");
+    // Whoever hears of the end finds nothing of it left.
+    drop(worker);
     ended.send_replace(Some(Exit { reason }));
 }
 

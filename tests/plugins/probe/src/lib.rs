@@ -196,13 +196,13 @@ fn exit(code: i32) -> ! {
 
 fn raise(signal: i32) -> String {
     let signal = rustix::process::Signal::from_named_raw(signal).unwrap_or(rustix::process::Signal::ABORT);
-    // A handler may have taken the first one, and itself away.
-    for _ in 0..2 {
+    // A handler may take the first one, and itself away.
+    loop {
         if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), signal) {
             return error.to_string();
         }
+        std::thread::yield_now();
     }
-    block_for_ever()
 }
 
 /// Writes to an address that is nobody's.
