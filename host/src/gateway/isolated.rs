@@ -342,7 +342,10 @@ impl Worker {
             }
         };
         let _ = tokio::time::timeout(AFTERMATH, drained).await;
-        self.reader.abort();
+        if !self.reader.is_finished() {
+            self.reader.abort();
+            let _ = (&mut self.reader).await;
+        }
         let printed = self.printed.text();
         let reason = match end {
             End::Because(reason) => reason,
@@ -354,7 +357,7 @@ impl Worker {
         };
         self.connection.fail_calls(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
         self.connection.break_off();
-        self.tasks.abort_all();
+        self.tasks.shutdown().await;
         let cause = match reason.code {
             ReasonCode::AsWanted | ReasonCode::KilledAtStop => None,
             _ => printed,
