@@ -1,10 +1,10 @@
-# Three commands a person needs: `make run`, `make test`, `make bench`.
+# What a person needs: `make run`, `make test`, `make bench`; `make soak` for the tests that take an hour.
 
 CARGO ?= cargo
 GATEHOUSE_HOME ?= $(CURDIR)/gatehouse-home
 export GATEHOUSE_HOME
 
-.PHONY: run build test bench tools
+.PHONY: run build test soak bench tools
 
 tools:
 	@sh tests/run/tools.sh
@@ -23,6 +23,10 @@ run: build
 # The one test command: installs what it needs (and says so first), then runs everything.
 test: tools
 	@sh tests/run/test.sh
+
+# The tests of `make test` that profit from it with counts that take about an hour.
+soak: tools
+	@sh tests/run/soak.sh
 
 bench: build
 	@sh tests/run/bench.sh

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod entity;
+pub mod fuzz;
 pub mod gateway;
 pub mod home;
 pub mod integration;

@@ -196,6 +196,6 @@ impl Manifest {
         if checksum(bytes) != expected {
             return Err(ManifestError::Checksum);
         }
-        rmp_serde::from_slice(bytes).map_err(|error| ManifestError::Content(error.to_string()))
+        crate::wire::read(bytes).map_err(ManifestError::Content)
     }
 }

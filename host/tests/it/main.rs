@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod config;
 mod entity;
+mod fuzz;
 mod gateway;
 mod plugin;
 mod reason;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use gatehouse_plugin_api::ids::IntegrationType;
 use gatehouse_plugin_api::manifest::{HEADER_BYTES, MAGIC, Manifest, ManifestError};
-use gatehouse_plugin_api::ops;
+use gatehouse_plugin_api::{ops, wire};
 use semver::Version;
 use serde::Deserialize;
 
@@ -44,7 +44,7 @@ struct Outline {
 
 fn unreadable(file_name: &str, section: &[u8], problem: &str) -> Reason {
     let content = section.get(HEADER_BYTES..).unwrap_or_default();
-    let Ok(outline) = rmp_serde::from_slice::<Outline>(content) else {
+    let Ok(outline) = wire::decode::<Outline>(content) else {
         return Reason::new(ReasonCode::DamagedManifest, format!("{file_name}: the manifest cannot be read"))
             .caused_by(problem);
     };

@@ -13,6 +13,13 @@ use crate::reason::{Reason, ReasonCode};
 
 /// More sections, dynamic entries or version requirements than any real library has.
 const MOST_ENTRIES: usize = 16 * 1024;
+/// More names of libraries, folders and versions together than any real library has: entries may all point at the same
+/// long text, which is copied for each of them.
+const MOST_TEXT_BYTES: usize = 512 * 1024;
+/// More needed libraries, and folders to look for them in, than any real library has: each of the one is looked for in
+/// each of the other.
+const MOST_LIBRARIES: usize = 512;
+const MOST_FOLDERS: usize = 64;
 /// The bytes of an ELF header that tell class, byte order, type and machine.
 const IDENTITY_BYTES: u64 = 20;
 
@@ -38,8 +45,8 @@ pub(super) struct Library {
     pub(super) needed: Vec<String>,
     /// Where it says they are (`DT_RUNPATH`, else `DT_RPATH`).
     pub(super) search_path: Vec<String>,
-    /// The symbol versions it needs: library and version.
-    pub(super) versions: Vec<(String, String)>,
+    /// The symbol versions it needs.
+    pub(super) versions: Vec<String>,
 }
 
 /// Reads a library's tables.
@@ -48,9 +55,7 @@ pub(super) struct Library {
 /// `not_elf`, `truncated`, `damaged_file`, `other_cpu`, `not_a_library`, `no_manifest` or `damaged_manifest`.
 pub(super) fn read<'data, R: ReadRef<'data>>(file_name: &str, data: R) -> Result<Library, Reason> {
     check_identity(file_name, data)?;
-    let damaged = |error: object::read::Error| {
-        Reason::new(ReasonCode::DamagedFile, format!("{file_name} has tables that cannot be read")).caused_by(error)
-    };
+    let damaged = |error| tables_unreadable(file_name, error);
     let cut = |_: object::read::Error| truncated(file_name);
     let header = FileHeader64::<Endianness>::parse(data).map_err(cut)?;
     let endian = header.endian().map_err(damaged)?;
@@ -59,12 +64,13 @@ pub(super) fn read<'data, R: ReadRef<'data>>(file_name: &str, data: R) -> Result
     check_segments(file_name, segments, endian, data.len().unwrap_or(0))?;
     let sections = header.sections(endian, data).map_err(damaged)?;
     if sections.len() > MOST_ENTRIES {
-        return Err(too_many(file_name, "sections"));
+        return Err(too_many(file_name, MOST_ENTRIES, "sections"));
     }
     let reader = Reader { file_name, data, endian, sections };
     reader.check_type(header)?;
     let mut library = Library { manifest_section: reader.manifest_section()?, ..Library::default() };
-    reader.dynamic(&mut library).and_then(|()| reader.exports(&mut library)).map_err(damaged)?;
+    reader.dynamic(&mut library)?;
+    reader.exports(&mut library).map_err(damaged)?;
     reader.versions(&mut library)?;
     Ok(library)
 }
@@ -90,8 +96,12 @@ fn truncated(file_name: &str) -> Reason {
     Reason::new(ReasonCode::Truncated, format!("{file_name} ends before its own tables do: it was cut short"))
 }
 
-fn too_many(file_name: &str, what: &str) -> Reason {
-    Reason::new(ReasonCode::DamagedFile, format!("{file_name} says it has more than {MOST_ENTRIES} {what}"))
+fn tables_unreadable(file_name: &str, error: object::read::Error) -> Reason {
+    Reason::new(ReasonCode::DamagedFile, format!("{file_name} has tables that cannot be read")).caused_by(error)
+}
+
+fn too_many(file_name: &str, most: usize, what: &str) -> Reason {
+    Reason::new(ReasonCode::DamagedFile, format!("{file_name} says it has more than {most} {what}"))
 }
 
 fn check_identity<'data>(file_name: &str, data: impl ReadRef<'data>) -> Result<(), Reason> {
@@ -244,22 +254,35 @@ impl<'data, R: ReadRef<'data>> Reader<'data, '_, R> {
         Ok(content.to_vec())
     }
 
-    fn dynamic(&self, library: &mut Library) -> object::read::Result<()> {
+    fn dynamic(&self, library: &mut Library) -> Result<(), Reason> {
+        let damaged = |error| tables_unreadable(self.file_name, error);
         let Some(section) = self.section(elf::SHT_DYNAMIC) else { return Ok(()) };
-        let strings = self.linked_strings(section)?;
-        let mut rpath = Vec::new();
-        for entry in self.entries()? {
-            let text = || string_at(strings, entry.val(self.endian));
-            match entry.tag(self.endian) {
-                elf::DT_NEEDED => library.needed.extend(text()),
-                elf::DT_RUNPATH => library.search_path.extend(text()),
-                elf::DT_RPATH => rpath.extend(text()),
-                _ => {}
+        let strings = self.linked_strings(section).map_err(damaged)?;
+        let (mut rpath, mut bytes) = (Vec::new(), 0);
+        for entry in self.entries().map_err(damaged)? {
+            let list = match entry.tag(self.endian) {
+                elf::DT_NEEDED => &mut library.needed,
+                elf::DT_RUNPATH => &mut library.search_path,
+                elf::DT_RPATH => &mut rpath,
+                _ => continue,
+            };
+            let text = string_at(strings, entry.val(self.endian));
+            bytes += text.as_ref().map_or(0, String::len);
+            list.extend(text);
+            if bytes > MOST_TEXT_BYTES {
+                return Err(too_many(self.file_name, MOST_TEXT_BYTES, "bytes of names of libraries"));
             }
         }
         // The dynamic linker ignores DT_RPATH when there is a DT_RUNPATH (ld.so(8)).
         if library.search_path.is_empty() {
             library.search_path = rpath;
+        }
+        if library.needed.len() > MOST_LIBRARIES {
+            return Err(too_many(self.file_name, MOST_LIBRARIES, "needed libraries"));
+        }
+        let folders = library.search_path.iter().flat_map(|path| path.split(':'));
+        if folders.take(MOST_FOLDERS + 1).count() > MOST_FOLDERS {
+            return Err(too_many(self.file_name, MOST_FOLDERS, "folders to look for libraries in"));
         }
         Ok(())
     }
@@ -288,17 +311,23 @@ impl<'data, R: ReadRef<'data>> Reader<'data, '_, R> {
             return Ok(());
         };
         // Entries may point back at the same bytes, so they are counted rather than trusted to end.
-        let mut seen = 0;
-        while let Some((need, mut versions)) = needs.next().map_err(damaged)? {
-            let from = string_at(strings, need.vn_file.get(self.endian).into()).unwrap_or_default();
+        let (mut seen, mut bytes) = (0, 0);
+        while let Some((_, mut versions)) = needs.next().map_err(damaged)? {
             seen += 1;
+            if seen > MOST_ENTRIES {
+                return Err(too_many(self.file_name, MOST_ENTRIES, "version requirements"));
+            }
             while let Some(version) = versions.next().map_err(damaged)? {
                 seen += 1;
                 if seen > MOST_ENTRIES {
-                    return Err(too_many(self.file_name, "version requirements"));
+                    return Err(too_many(self.file_name, MOST_ENTRIES, "version requirements"));
                 }
-                let name = string_at(strings, version.vna_name.get(self.endian).into());
-                library.versions.extend(name.map(|name| (from.clone(), name)));
+                let Some(name) = string_at(strings, version.vna_name.get(self.endian).into()) else { continue };
+                bytes += name.len();
+                if bytes > MOST_TEXT_BYTES {
+                    return Err(too_many(self.file_name, MOST_TEXT_BYTES, "bytes of version names"));
+                }
+                library.versions.push(name);
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ const PACKED_RELOCATIONS: (&str, (u32, u32)) = ("GLIBC_ABI_DT_RELR", (2, 36));
 ///
 /// # Errors
 /// `newer_glibc`, with the newest that is needed.
-pub(super) fn check_versions(file_name: &str, versions: &[(String, String)]) -> Result<(), Reason> {
+pub(super) fn check_versions(file_name: &str, versions: &[String]) -> Result<(), Reason> {
     let Some(running) = sys::glibc_version() else { return Ok(()) };
     match newest_glibc(versions) {
         Some(needed) if needed > running => Err(Reason::new(
@@ -32,8 +32,8 @@ pub(super) fn check_versions(file_name: &str, versions: &[(String, String)]) -> 
     }
 }
 
-fn newest_glibc(versions: &[(String, String)]) -> Option<(u32, u32)> {
-    versions.iter().filter_map(|(_, version)| glibc_number(version)).max()
+fn newest_glibc(versions: &[String]) -> Option<(u32, u32)> {
+    versions.iter().filter_map(|version| glibc_number(version)).max()
 }
 
 fn glibc_number(version: &str) -> Option<(u32, u32)> {
@@ -138,8 +138,8 @@ mod tests {
 
     use super::*;
 
-    fn versions(names: &[&str]) -> Vec<(String, String)> {
-        names.iter().map(|name| ("libc.so.6".to_owned(), (*name).to_owned())).collect()
+    fn versions(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[test]

@@ -337,6 +337,34 @@ fn a_real_plugin_damaged_anywhere_in_its_tables_has_a_verdict() {
     assert!(inspect_bytes("probe.so", &bytes).is_ok(), "mended");
 }
 
+#[test]
+fn tables_that_repeat_one_long_text_cost_no_memory_and_no_time() {
+    let long = "n".repeat(4000);
+    let refused = |plugin: PluginFile, part: &str| {
+        let reason = inspect_bytes("x.so", &plugin.bytes()).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::DamagedFile, "{reason}");
+        assert!(reason.sentence.contains(part), "{reason}");
+    };
+    refused(PluginFile { needed: vec![long.clone(); 500], ..sound() }, "bytes of names of libraries");
+    refused(PluginFile { versions: vec![long; 500], ..sound() }, "bytes of version names");
+    let many = (0..600).map(|number| format!("lib{number}.so")).collect();
+    refused(PluginFile { needed: many, ..sound() }, "512 needed libraries");
+    refused(PluginFile { run_path: Some("/opt:".repeat(100)), ..sound() }, "64 folders");
+}
+
+#[test]
+fn a_manifest_without_bottom_or_with_very_many_values_is_refused() {
+    let mut bottomless = b"\x81\xa2id".to_vec();
+    bottomless.resize(500_000, 0x91);
+    let mut many = b"\x81\xa2id\xdd\0\x0e\0\0".to_vec();
+    many.resize(many.len() + 0xe_0000, 0xc0);
+    for content in [bottomless, many] {
+        let plugin = PluginFile { section: Some(gatehouse_host::fuzz::section_of(&content)), ..sound() };
+        let reason = inspect_bytes("x.so", &plugin.bytes()).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::DamagedManifest, "{reason}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
