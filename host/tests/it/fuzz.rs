@@ -9,6 +9,7 @@ use gatehouse_host::fuzz::{self, Target};
 use gatehouse_host::gateway::codec::{self, Frame, Kind};
 use gatehouse_host::reason::{Reason, ReasonCode};
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::manifest::{Capability, Manifest};
 use gatehouse_plugin_api::message::{
     Declare, Emit, EntityDeclaration, Health, Key, KeyBlob, Log, LogLevel, LogRecord, Reading, StateDeclaration,
     SyncCall,
@@ -302,4 +303,65 @@ fn sound_messages() -> Vec<Vec<u8>> {
         wire::encode_reply::<()>(&Err(CallError::new(ErrorCode::Refused, "no"))),
         wire::encode_reply(&Ok(serde_json::json!({"data": {"a": [1, null, "b"]}}))),
     ]
+}
+
+fn manifest() -> impl Strategy<Value = Manifest> {
+    let attribute = ("[a-z][a-z_]{0,20}", any::<String>(), any::<bool>(), any::<Option<i64>>()).prop_map(
+        |(key, label, required, default)| {
+            let fields = serde_json::json!({"key": key, "label": label, "value_type": {"kind": "number"},
+                "required": required, "default": default});
+            serde_json::from_value(fields).unwrap()
+        },
+    );
+    let capability = prop_oneof![
+        (any::<String>(), any::<u16>()).prop_map(|(host, port)| Capability::Network { host, port }),
+        any::<u16>().prop_map(|port| Capability::Listen { port }),
+        any::<String>().prop_map(|path| Capability::Read { path }),
+        Just(Capability::Multicast),
+    ];
+    let lists = (
+        prop::collection::vec(attribute, 0..20),
+        prop::collection::vec(capability, 0..20),
+        prop::collection::vec(any::<u32>(), 0..40),
+        prop::collection::vec(any::<String>(), 0..5),
+    );
+    (any::<[String; 4]>(), lists, any::<Option<u64>>()).prop_map(|(texts, lists, poll_interval_ms)| {
+        let (attributes, capabilities, required_ops, cpu_features) = lists;
+        let [label, description, version, authors] = texts;
+        let fields = PluginFile::new("house", "1.0.0").manifest.unwrap();
+        let base: Manifest = serde_json::from_value(fields).unwrap();
+        Manifest {
+            label,
+            description,
+            version,
+            authors,
+            attributes,
+            capabilities,
+            required_ops,
+            cpu_features,
+            poll_interval_ms,
+            ..base
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_manifest_reads_back_and_any_damage_to_it_is_noticed(
+        manifest in manifest(), damage in prop::collection::vec((any::<Index>(), 1..=255_u8), 1..4)
+    ) {
+        let section = fuzz::section_of(&wire::encode(&manifest));
+        prop_assert_eq!(Manifest::from_section(&section), Ok(manifest));
+        let mut damaged = section.clone();
+        for (at, mask) in damage {
+            let at = at.index(damaged.len());
+            damaged[at] ^= mask;
+        }
+        if damaged != section {
+            prop_assert!(Manifest::from_section(&damaged).is_err());
+        }
+        for cut in [0, 11, 23, section.len() / 2, section.len() - 1] {
+            prop_assert!(Manifest::from_section(&section[..cut]).is_err());
+        }
+    }
 }
