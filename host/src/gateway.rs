@@ -2,11 +2,15 @@
 
 mod answer;
 pub mod codec;
+mod crash;
+mod crash_page;
+mod exchange;
 pub mod in_process;
 mod isolated;
 mod loader;
 mod order;
 mod sandbox;
+mod symbol;
 pub mod sys;
 mod worker;
 
@@ -24,6 +28,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(crate) use self::answer::clip;
+pub use self::crash::{Crash, Onlooker, Place, Used, Witness};
+pub use self::exchange::{Exchange, Exchanges, InFlight};
 pub use self::isolated::set_worker_program;
 pub use self::sandbox::{Confinement, Refusal};
 use crate::plugin::Staged;
@@ -152,6 +158,8 @@ pub struct Launch {
     pub confinement: Confinement,
     /// Bounds and intervals.
     pub timing: GatewayTiming,
+    /// Who looks on.
+    pub onlooker: Onlooker,
 }
 
 /// Bounds and intervals of a gateway; all from the configuration.

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::answer::{body, in_words, late, within_bounds};
-use super::{Exit, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, loader};
+use super::{Exchanges, Exit, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, loader};
 use crate::reason::{Reason, ReasonCode};
 
 static MAPPED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -37,6 +37,7 @@ pub fn mapped_generations() -> usize {
 struct InProcess {
     subject: String,
     held: Arc<Held>,
+    exchanges: Exchanges,
     exit: watch::Sender<Option<Exit>>,
 }
 
@@ -56,6 +57,7 @@ impl fmt::Debug for InProcess {
 /// Opens the plugin and makes its gateway, both on a thread of their own.
 pub(super) async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<Arc<dyn Gateway>, Reason> {
     let subject = launch.instance.integration_id.to_string();
+    let exchanges = launch.onlooker.exchanges.clone();
     let (timing, file) = (launch.timing, launch.plugin.file_name().to_owned());
     let (made, outcome) = oneshot::channel();
     let side = HostSide(Arc::clone(&host));
@@ -78,7 +80,7 @@ pub(super) async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<A
     };
     let held = Arc::new(Held { gateway: RwLock::new(Some(gateway)), closed: CancellationToken::new() });
     tokio::spawn(heartbeat(Arc::clone(&held), timing, host).in_current_span());
-    Ok(Arc::new(InProcess { subject, held, exit: watch::Sender::new(None) }))
+    Ok(Arc::new(InProcess { subject, held, exchanges, exit: watch::Sender::new(None) }))
 }
 
 fn make(launch: &Launch, side: HostSide) -> Result<GatewayHandle, Reason> {
@@ -99,7 +101,7 @@ impl Gateway for InProcess {
     }
 
     async fn call_bytes(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
-        self.held.call(op, request, deadline).await
+        self.exchanges.call(op.name, self.held.call(op, request, deadline)).await
     }
 
     async fn ended(&self) -> Exit {

@@ -32,12 +32,14 @@ use self::connection::{Connection, ReadEnd};
 use self::ending::Death;
 use self::memory::OomCount;
 use self::output::LastLines;
-use self::process::{Birth, Ended, Process};
+use self::process::{Birth, Process};
 use super::answer::{clipped, in_words};
 use super::codec::{Frame, Kind};
+use super::crash_page::{self, LastWord};
 use super::order::{Hello, Order};
 use super::sandbox::{self, LANDLOCK, Refusals};
-use super::{Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch, Refusal};
+use super::sys::Ended;
+use super::{Crash, Exchanges, Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch, Refusal};
 use crate::reason::{Reason, ReasonCode};
 
 pub use self::process::set_worker_program;
@@ -55,6 +57,7 @@ pub(super) struct Isolated {
     pid: u32,
     refusals: Refusals,
     connection: Arc<Connection>,
+    exchanges: Exchanges,
     close: mpsc::UnboundedSender<Duration>,
     exit: watch::Receiver<Option<Exit>>,
 }
@@ -90,7 +93,7 @@ impl Gateway for Isolated {
     }
 
     async fn call_bytes(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
-        self.connection.call(op.number, request, deadline).await
+        self.exchanges.call(op.name, self.connection.call(op.number, request, deadline)).await
     }
 
     async fn ended(&self) -> Exit {
@@ -130,7 +133,7 @@ async fn life(
         }
     };
     if let Err(end) = made {
-        let reason = worker.bury(end).await;
+        let reason = worker.bury(&launch, end).await;
         let _ = launched.send(Err(reason));
         return;
     }
@@ -138,12 +141,12 @@ async fn life(
     let (ended, exit) = watch::channel(None);
     let connection = Arc::clone(&worker.connection);
     let refusals = worker.refusals.clone();
-    let gateway = Isolated { pid: worker.process.pid(), refusals, connection, close, exit };
+    let gateway = Isolated { pid: worker.process.pid(), refusals, connection, exchanges: launch.onlooker.exchanges.clone(), close, exit };
     tracing::debug!(pid = gateway.pid, "worker running");
     // When nobody takes it, its drop is the wish to close.
     let _ = launched.send(Ok(Arc::new(gateway)));
     let end = worker.watch(&subject, launch.timing, wishes).await;
-    let reason = worker.bury(end).await;
+    let reason = worker.bury(&launch, end).await;
     tracing::debug!(code = %reason.code, "worker ended");
     // Whoever hears of the end finds nothing of it left.
     drop(worker);
@@ -175,6 +178,8 @@ struct Worker {
     output: AbortHandle,
     refusals: Refusals,
     oom_count: OomCount,
+    crash_page: Option<OwnedFd>,
+    born: Instant,
     /// Its plugin is built so that a panic ends the process.
     panic_aborts: bool,
 }
@@ -184,7 +189,9 @@ impl Worker {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (output, pipe) = output::pipe()?;
+        let crash_page = crash_page::create()?;
         let birth = Birth {
+            crash_page: crash_page.try_clone()?,
             channel: OwnedFd::from(theirs),
             output,
             integration_id: launch.instance.integration_id.to_string(),
@@ -202,7 +209,21 @@ impl Worker {
         let oom_count = OomCount::of(process.pid());
         let panic_aborts = launch.plugin.manifest().panic_strategy == "abort";
         let refusals = Refusals::default();
-        Ok(Self { process, connection, control, reader, printed, tasks, output, refusals, oom_count, panic_aborts })
+        let crash_page = Some(crash_page);
+        Ok(Self {
+            process,
+            connection,
+            control,
+            reader,
+            printed,
+            tasks,
+            output,
+            refusals,
+            oom_count,
+            crash_page,
+            born: Instant::now(),
+            panic_aborts,
+        })
     }
 
     /// From the launch order to a made gateway.
@@ -328,7 +349,8 @@ impl Worker {
 
     /// Sees the process dead and reaped, takes what it still said, and fails what waits; tells the reason with its
     /// cause.
-    async fn bury(&mut self, end: End) -> Reason {
+    async fn bury(&mut self, launch: &Launch, end: End) -> Reason {
+        let calls = launch.onlooker.exchanges.in_flight();
         self.process.kill();
         self.process.ended().await;
         // Readings and answers that it wrote before its end, and its last lines; a child of its own may hold the
@@ -347,12 +369,14 @@ impl Worker {
             let _ = (&mut self.reader).await;
         }
         let printed = self.printed.text();
-        let reason = match end {
-            End::Because(reason) => reason,
+        let word = self.crash_page.take().and_then(LastWord::read);
+        let (reason, killed_by) = match end {
+            End::Because(reason) => (reason, None),
             End::Died(who, ended) => {
                 let oom_killed = self.oom_count.rose();
-                let death = Death { ended, oom_killed, printed: printed.clone(), panic_aborts: self.panic_aborts };
-                death.reason(&who)
+                let (printed, panic_aborts, word) = (printed.clone(), self.panic_aborts, word.as_ref());
+                let death = Death { ended, oom_killed, printed, panic_aborts, word };
+                (death.reason(&who), if let Ended::Killed(signal) = ended { Some(signal) } else { None })
             }
         };
         self.connection.fail_calls(&CallError::new(ErrorCode::Gone, reason.sentence.clone()));
@@ -362,10 +386,18 @@ impl Worker {
             ReasonCode::AsWanted | ReasonCode::KilledAtStop => None,
             _ => printed,
         };
-        match cause {
+        let reason = match cause {
             Some(cause) if reason.cause.is_none() => reason.caused_by(cause),
             _ => reason,
+        };
+        if let Some(signal) = killed_by {
+            let mut crash = Crash::new(reason.clone(), signal, &launch.plugin, Hosting::Isolated);
+            crash.calls = calls;
+            crash.used = self.process.used();
+            crash.lived_ms = u64::try_from(self.born.elapsed().as_millis()).ok();
+            launch.onlooker.report(launch, crash, word);
         }
+        reason
     }
 }
 

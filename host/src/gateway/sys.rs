@@ -1,6 +1,9 @@
 //! Safe wrappers around the few calls to the kernel and the C library that no dependency offers safely.
 
+pub(super) mod crash;
+
 use std::ffi::CStr;
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,6 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::Used;
 
 /// The running C library's version as (major, minor), `None` when it does not tell one.
 #[cfg(target_env = "gnu")]
@@ -235,6 +240,57 @@ pub(super) fn watch(pidfd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     // SAFETY: the `Arc` keeps the descriptor open for as long as the result lives, and an `OwnedFd` never changes it.
     let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
     Ok(watched?)
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Exited(i32),
+    Killed(i32),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "ended by itself with exit code {code}"),
+            Self::Killed(signal) => write!(f, "was killed by {}", signal_name(*signal)),
+        }
+    }
+}
+
+/// Reaps a child when it has ended, and tells what it had used; with `block` waits for its end.
+///
+/// # Errors
+/// The kernel's: the process is no child of this one, or reaped already.
+#[expect(unsafe_code, reason = "no safe wrapper of waitid tells what a child had used")]
+pub(super) fn wait_for(pidfd: &OwnedFd, block: bool) -> io::Result<Option<(Ended, Used)>> {
+    use std::os::fd::AsRawFd;
+    let options = libc::WEXITED | if block { 0 } else { libc::WNOHANG };
+    // SAFETY: all zeroes is a valid value of this C structure.
+    let mut status: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: all zeroes is a valid value of this C structure.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        let (id, status, used) = (pidfd.as_raw_fd(), &raw mut status, &raw mut used);
+        // SAFETY: both structures are whole and live longer than the call.
+        if unsafe { libc::syscall(libc::SYS_waitid, libc::P_PIDFD, id, status, options, used) } == 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    // SAFETY: the call succeeded, so that the kernel filled it in, or left it as it was: all zeroes.
+    if unsafe { status.si_pid() } == 0 {
+        return Ok(None);
+    }
+    // SAFETY: a child ended, so that this is what the kernel filled in.
+    let number = unsafe { status.si_status() };
+    let ended = if status.si_code == libc::CLD_EXITED { Ended::Exited(number) } else { Ended::Killed(number) };
+    let millis = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1_000 + time.tv_usec.unsigned_abs() / 1_000;
+    let memory_bytes = used.ru_maxrss.unsigned_abs() * 1_024;
+    Ok(Some((ended, Used { memory_bytes, cpu_ms: millis(used.ru_utime) + millis(used.ru_stime) })))
 }
 
 /// The process id as rustix takes it.

@@ -71,7 +71,14 @@ pub(super) fn run() -> ExitCode {
 fn live() -> Result<(), WorkerError> {
     let parent = argument("--parent").and_then(|pid| pid.parse().ok()).ok_or(WorkerError::NotByHand)?;
     let channel = sys::take_stdin().map_err(WorkerError::Prepare)?;
+    // Mapped before it is closed with the others. Without it a crash has no place, and nothing else is worse.
+    if let Some(page) = argument("--crash-page").and_then(|number| number.parse().ok())
+        && let Ok(page) = sys::crash::inherited(page)
+    {
+        let _ = sys::crash::map(&page);
+    }
     sys::close_descriptors_except(&channel).map_err(WorkerError::Prepare)?;
+    sys::crash::arm().map_err(WorkerError::Prepare)?;
     if !sys::die_with_parent(parent).map_err(WorkerError::Prepare)? {
         return Ok(());
     }
@@ -99,6 +106,8 @@ fn live() -> Result<(), WorkerError> {
             link.outlet.send(Kind::Ready, 0, 0, Vec::new())?;
             link.release_unchanged();
             drop(order);
+            // Answered on the gateway's own thread, which so is ready for a fault in its first call.
+            gateway.call(ops::PING.number, wire::encode(&()), |_| sys::crash::alternate_stack());
             serve(&mut inlet, &link, &gateway)?;
             end(&link, gateway, &socket);
         }
@@ -119,7 +128,11 @@ fn serve(inlet: &mut Inlet, link: &Arc<Link>, gateway: &GatewayHandle) -> Result
         match kind {
             Kind::Request => {
                 let link = Arc::clone(link);
-                gateway.call(op, payload, move |reply| link.answer(call, op, reply));
+                gateway.call(op, payload, move |reply| {
+                    // A thread of the plugin's.
+                    sys::crash::alternate_stack();
+                    link.answer(call, op, reply);
+                });
             }
             Kind::Reply => {
                 if let Some(reply) = link.take(call) {
@@ -264,6 +277,8 @@ struct HostSide(Arc<Link>);
 
 impl CallSide for HostSide {
     fn call(&self, op: u32, request: Vec<u8>, reply: ReplyHandle) {
+        // A thread of the plugin's.
+        sys::crash::alternate_stack();
         self.0.ask(op, request, reply);
     }
 }

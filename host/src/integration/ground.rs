@@ -16,7 +16,7 @@ use super::problems::Problems;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entity::House;
-use crate::gateway::{self, Confinement, Gateway, HostCalls, Hosting, Launch};
+use crate::gateway::{self, Confinement, Gateway, HostCalls, Hosting, Launch, Onlooker};
 use crate::home::Home;
 use crate::plugin::catalog::Catalog;
 use crate::plugin::{Decision, PluginChange, Staged};
@@ -223,6 +223,7 @@ impl Base {
             hosting,
             confinement: self.confinement(id, plugin, settings),
             timing: self.config.integrations.gateway_timing(),
+            onlooker: Onlooker::default(),
         })
     }
 }

@@ -1,11 +1,12 @@
 //! How a worker ended, told apart: by its status, by what the kernel counted, by what it printed last.
 
-use super::process::Ended;
+use crate::gateway::crash_page::LastWord;
+use crate::gateway::sys::Ended;
 use crate::reason::{Reason, ReasonCode};
 
 /// What is known of a worker's end that nobody of the host's asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Death {
+pub(super) struct Death<'a> {
     /// The process's status.
     pub(super) ended: Ended,
     /// The kernel ended a process of its group for want of memory while it lived.
@@ -14,9 +15,11 @@ pub(super) struct Death {
     pub(super) printed: Option<String>,
     /// Its plugin is built so that a panic ends the process.
     pub(super) panic_aborts: bool,
+    /// What it wrote at its end.
+    pub(super) word: Option<&'a LastWord>,
 }
 
-impl Death {
+impl Death<'_> {
     /// The reason, without the printed lines; `who` begins the sentence ("hass: its worker").
     pub(super) fn reason(&self, who: &str) -> Reason {
         let (code, more) = match self.ended {
@@ -30,7 +33,11 @@ impl Death {
     }
 
     fn by_signal(&self, signal: i32) -> (ReasonCode, &'static str) {
+        if self.word.is_some_and(LastWord::was_sent_by_another) {
+            return KILLED_BY_PERSON;
+        }
         match signal {
+            libc::SIGSEGV if self.word.is_some_and(LastWord::is_stack_overflow) => STACK_OVERFLOW,
             libc::SIGSEGV if self.printed_stack_overflow() => STACK_OVERFLOW,
             libc::SIGSEGV => (ReasonCode::SegmentationFault, "its code used memory that is not its own"),
             libc::SIGABRT if self.printed("memory allocation of ") => {
@@ -47,7 +54,7 @@ impl Death {
             libc::SIGXCPU | libc::SIGXFSZ => (ReasonCode::LimitExceeded, "it exceeded a limit of its process"),
             libc::SIGKILL if self.oom_killed => (ReasonCode::OutOfMemory, "the system had no memory left for it"),
             libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT => {
-                (ReasonCode::KilledByPerson, "not by Gatehouse, but by a person or another program")
+                KILLED_BY_PERSON
             }
             _ => (ReasonCode::WorkerKilled, ""),
         }
@@ -72,15 +79,18 @@ impl Death {
 
 const STACK_OVERFLOW: (ReasonCode, &str) = (ReasonCode::StackOverflow, "its code used up its stack");
 
+const KILLED_BY_PERSON: (ReasonCode, &str) =
+    (ReasonCode::KilledByPerson, "not by Gatehouse, but by a person or another program");
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn death(ended: Ended) -> Death {
-        Death { ended, oom_killed: false, printed: None, panic_aborts: false }
+    fn death(ended: Ended) -> Death<'static> {
+        Death { ended, oom_killed: false, printed: None, panic_aborts: false, word: None }
     }
 
-    fn told(death: &Death) -> (&'static str, String) {
+    fn told(death: &Death<'_>) -> (&'static str, String) {
         let reason = death.reason("hass: its worker");
         (reason.code.as_str(), reason.sentence)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -12,13 +12,14 @@ use std::sync::{Arc, OnceLock, mpsc};
 use parking_lot::RwLock;
 use rustix::io::Errno;
 use rustix::process::{
-    PidfdFlags, PidfdGetfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_getfd,
-    pidfd_open, pidfd_send_signal, waitid,
+    PidfdFlags, PidfdGetfdFlags, Signal, kill_process_group, pidfd_getfd,
+    pidfd_open, pidfd_send_signal,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use crate::gateway::{sys, worker};
+use crate::gateway::sys::Ended;
+use crate::gateway::{Used, sys, worker};
 
 static PROGRAM: RwLock<Option<PathBuf>> = RwLock::new(None);
 
@@ -27,22 +28,6 @@ static PROGRAM: RwLock<Option<PathBuf>> = RwLock::new(None);
 /// Without it, the running program is executed again: the same file even after an update replaced it on disk.
 pub fn set_worker_program(path: impl Into<PathBuf>) {
     *PROGRAM.write() = Some(path.into());
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    Exited(i32),
-    Killed(i32),
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(code) => write!(f, "ended by itself with exit code {code}"),
-            Self::Killed(signal) => write!(f, "was killed by {}", sys::signal_name(*signal)),
-        }
-    }
 }
 
 /// What a worker is given at its birth.
@@ -55,6 +40,8 @@ pub(super) struct Birth {
     pub(super) integration_id: String,
     /// The only folder it may write to; its `TMPDIR`.
     pub(super) data_dir: String,
+    /// The page that it writes to when it dies by a fault.
+    pub(super) crash_page: OwnedFd,
 }
 
 /// A child that is killed and reaped when this is dropped, wherever that happens.
@@ -91,6 +78,11 @@ impl Process {
         Ok(pidfd_getfd(&self.child.pidfd, number, PidfdGetfdFlags::empty())?)
     }
 
+    /// What it had used; nothing as long as it lives.
+    pub(super) fn used(&self) -> Option<Used> {
+        self.child.ended.get().map(|(_, used)| *used)
+    }
+
     /// Sends SIGKILL; nothing when it has ended.
     pub(super) fn kill(&self) {
         self.child.kill();
@@ -99,13 +91,13 @@ impl Process {
     /// Resolves when the process has ended, and reaps it.
     pub(super) async fn ended(&self) -> Ended {
         loop {
-            if let Some(ended) = self.child.reap(WaitIdOptions::NOHANG) {
+            if let Some(ended) = self.child.reap(false) {
                 return ended;
             }
             match self.pidfd.readable().await {
                 // Cleared only if the process ends after this moment: the next look finds it otherwise.
                 Ok(mut ready) => {
-                    if self.child.reap(WaitIdOptions::NOHANG).is_none() {
+                    if self.child.reap(false).is_none() {
                         ready.clear_ready();
                     }
                 }
@@ -120,7 +112,7 @@ impl Process {
 struct Child {
     pid: u32,
     pidfd: Arc<OwnedFd>,
-    ended: OnceLock<Ended>,
+    ended: OnceLock<(Ended, Used)>,
     is_reaped: AtomicBool,
 }
 
@@ -136,18 +128,18 @@ impl Child {
         }
     }
 
-    fn reap(&self, options: WaitIdOptions) -> Option<Ended> {
-        if let Some(ended) = self.ended.get() {
+    fn reap(&self, block: bool) -> Option<Ended> {
+        if let Some((ended, _)) = self.ended.get() {
             return Some(*ended);
         }
-        let ended = match wait_for(&self.pidfd, options) {
+        let ended = match sys::wait_for(&self.pidfd, block) {
             Ok(None) => return None,
-            Ok(Some(ended)) => ended,
+            Ok(Some((ended, used))) => (ended, used),
             // Somebody else in this process reaped it: that it ended is all that is known.
-            Err(_) => Ended::Exited(-1),
+            Err(_) => (Ended::Exited(-1), Used::default()),
         };
         self.is_reaped.store(true, Ordering::Release);
-        Some(*self.ended.get_or_init(|| ended))
+        Some(self.ended.get_or_init(|| ended).0)
     }
 }
 
@@ -160,27 +152,12 @@ impl Drop for Child {
         let pidfd = Arc::clone(&self.pidfd);
         // Reaping can take as long as the kernel needs to tear the process down; no caller of ours waits for that.
         let reap = move || {
-            let _ = wait_for(&pidfd, WaitIdOptions::empty());
+            let _ = sys::wait_for(&pidfd, true);
         };
         if std::thread::Builder::new().name("worker reaper".into()).spawn(reap).is_err() {
             tracing::warn!(pid = self.pid, "a killed worker could not be reaped");
         }
     }
-}
-
-fn wait_for(pidfd: &OwnedFd, options: WaitIdOptions) -> rustix::io::Result<Option<Ended>> {
-    use std::os::fd::AsFd;
-    loop {
-        match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | options) {
-            Ok(status) => return Ok(status.as_ref().and_then(ended_of)),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn ended_of(status: &WaitIdStatus) -> Option<Ended> {
-    status.exit_status().map(Ended::Exited).or_else(|| status.terminating_signal().map(Ended::Killed))
 }
 
 type Request = (Birth, oneshot::Sender<io::Result<Child>>);
@@ -208,11 +185,14 @@ fn spawner() -> &'static mpsc::Sender<Request> {
 fn spawn(birth: Birth) -> io::Result<Child> {
     let program = PROGRAM.read().clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
     let error_output = birth.output.try_clone()?;
+    // Inherited under its own number: this is not closed at the start of another program. No other thread starts one.
+    let crash_page = rustix::io::dup(&birth.crash_page)?;
     // Nothing here runs between fork and exec, so the standard library takes the quick way (vfork), which does not
     // depend on how much memory the daemon has. What must be done early is the worker's own first work.
     let child = Command::new(program)
         .arg0("gatehouse")
         .args([worker::ARGUMENT, "--parent", &std::process::id().to_string(), "--integration", &birth.integration_id])
+        .args(["--crash-page", &crash_page.as_raw_fd().to_string()])
         .env_clear()
         .env("TMPDIR", &birth.data_dir)
         .current_dir("/")

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gatehouse_host::gateway::{
-    Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, launch, set_worker_program,
+use gatehouse_host::gateway::{Crash, 
+    Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, Onlooker, Witness, launch, set_worker_program,
 };
 use gatehouse_host::plugin::{self, Staged};
 use gatehouse_host::reason::Reason;
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::ids::IntegrationId;
 use gatehouse_plugin_api::manage::{ManageReply, ManageRequest};
 use gatehouse_plugin_api::manifest::Capability;
 use gatehouse_plugin_api::message::{EmitOutcome, Instance, Key, KeyBlob, MaybeBlob};
@@ -58,7 +59,27 @@ pub(crate) fn aborting_plugin_file() -> PathBuf {
 pub(crate) struct Probe {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) host: Arc<Recorder>,
+    pub(crate) crashes: Arc<Crashes>,
     folder: TempDir,
+}
+
+/// Notes every crash.
+#[derive(Debug, Default)]
+pub(crate) struct Crashes(watch::Sender<Vec<Crash>>);
+
+impl Crashes {
+    /// The first one, once it is told.
+    pub(crate) async fn first(&self) -> Crash {
+        let mut told = self.0.subscribe();
+        let told = soon(told.wait_for(|told| !told.is_empty())).await.unwrap();
+        told[0].clone()
+    }
+}
+
+impl Witness for Crashes {
+    fn crashed(&self, _: &IntegrationId, crash: Crash) {
+        self.0.send_modify(|told| told.push(crash));
+    }
 }
 
 impl Probe {
@@ -73,7 +94,7 @@ impl Probe {
         let mut wanted = wanted(staged(), "probe", folder.path().to_str().unwrap(), hosting, CALM);
         filter.clone_into(&mut wanted.instance.log_filter);
         let gateway = launch(wanted, host.clone()).await.unwrap();
-        Self { gateway, host, folder }
+        Self { gateway, host, crashes: Arc::default(), folder }
     }
 
     pub(crate) async fn launch_as(id: &str, hosting: Hosting, timing: GatewayTiming) -> Result<Self, Reason> {
@@ -88,9 +109,11 @@ impl Probe {
     ) -> Result<Self, Reason> {
         let folder = TempDir::new().unwrap();
         let host = Arc::new(Recorder::default());
-        let wanted = wanted(plugin, id, folder.path().to_str().unwrap(), hosting, timing);
+        let mut wanted = wanted(plugin, id, folder.path().to_str().unwrap(), hosting, timing);
+        let crashes = Arc::new(Crashes::default());
+        wanted.onlooker.witness = Some(crashes.clone());
         let gateway = launch(wanted, host.clone()).await?;
-        Ok(Self { gateway, host, folder })
+        Ok(Self { gateway, host, crashes, folder })
     }
 
     /// With needs, as if its manifest had them.
@@ -102,7 +125,7 @@ impl Probe {
         let mut wanted = wanted(plugin, "probe", folder.path().to_str().unwrap(), Hosting::Isolated, CALM);
         wanted.confinement = Confinement::of(needs, &AttributeValues::default(), folder.path());
         let gateway = launch(wanted, host.clone()).await.unwrap();
-        Self { gateway, host, folder }
+        Self { gateway, host, crashes: Arc::default(), folder }
     }
 
     /// Its own folder.
@@ -162,7 +185,7 @@ pub(crate) fn wanted(plugin: Staged, id: &str, data_dir: &str, hosting: Hosting,
         log_filter: "info".to_owned(),
     };
     let confinement = Confinement::of(&[], &AttributeValues::default(), Path::new(data_dir));
-    Launch { plugin, instance, hosting, confinement, timing }
+    Launch { plugin, instance, hosting, confinement, timing, onlooker: Onlooker::default() }
 }
 
 fn store_in(folder: &Path) -> PathBuf {

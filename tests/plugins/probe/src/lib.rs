@@ -33,6 +33,7 @@ impl IntegrationGateway for Probe {
                 std::process::abort();
             }
             "probe-exits" => exit(7),
+            "probe-segfaults" => announce(&write_to(16)),
             "probe-hangs" => block_for_ever(),
             _ => {}
         }
@@ -97,6 +98,14 @@ impl IntegrationGateway for Probe {
             "segfault" => write_to(asked.number("address")),
             "illegal" => illegal_instruction(),
             "overflow" => return Ok(ManageReply::Message { error: false, text: overflow(1).to_string() }),
+            "overflow-in-thread" => {
+                let thread = std::thread::spawn(|| overflow(1));
+                thread.join().map_or_else(|_| "panicked".to_owned(), |depth| depth.to_string())
+            }
+            "segfault-unhandled" => {
+                forget_handlers();
+                write_to(16)
+            }
             "allocate" => Vec::<u8>::with_capacity(isize::MAX as usize).len().to_string(),
             other => return Err(Error::not_found(format!("the probe cannot {other:?}"))),
         };
@@ -203,6 +212,13 @@ fn raise(signal: i32) -> String {
         }
         std::thread::yield_now();
     }
+}
+
+/// Takes away whoever would handle a fault.
+#[expect(unsafe_code, reason = "a plugin that takes what is not its own is what a test asks for")]
+fn forget_handlers() {
+    // SAFETY: the default action needs no handler.
+    unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
 }
 
 /// Writes to an address that is nobody's.

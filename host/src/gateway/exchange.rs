@@ -1,0 +1,146 @@
+//! What goes on between the host and one integration's gateway: the calls in flight, and how the last one came out.
+//!
+//! One record for each integration, over all its generations. Heartbeats are no exchange: they say nothing that a call
+//! in flight does not say better.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gatehouse_plugin_api::error::CallError;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock::Clock;
+
+/// Calls in flight that are told of.
+const IN_FLIGHT_TOLD: usize = 8;
+
+/// One call of the host's that came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Exchange {
+    /// The operation.
+    pub op: String,
+    /// When it began, in milliseconds since 1970 UTC.
+    pub began_ms: i64,
+    /// How long it took.
+    pub took_ms: u64,
+    /// `ok`, else the error's code.
+    pub outcome: String,
+}
+
+/// One call that has not come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InFlight {
+    /// The operation.
+    pub op: String,
+    /// How long it has been under way.
+    pub age_ms: u64,
+}
+
+/// The record. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Exchanges {
+    clock: Clock,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    next: u64,
+    in_flight: BTreeMap<u64, (&'static str, Instant)>,
+    last: Option<Exchange>,
+}
+
+impl Default for Exchanges {
+    fn default() -> Self {
+        Self::new(Clock::system())
+    }
+}
+
+impl Exchanges {
+    /// An empty record.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, kept: Arc::default() }
+    }
+
+    /// Makes a call, and keeps a record of it.
+    pub(super) async fn call<T>(
+        &self,
+        op: &'static str,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let (began_ms, began) = (self.clock.now_ms(), Instant::now());
+        let number = {
+            let mut kept = self.kept.lock();
+            kept.next += 1;
+            let number = kept.next;
+            kept.in_flight.insert(number, (op, began));
+            number
+        };
+        let _flight = Flight { kept: &self.kept, number };
+        let answer = call.await;
+        let outcome = answer.as_ref().err().map_or("ok", |error| error.code.as_str()).to_owned();
+        let took_ms = millis(began);
+        self.kept.lock().last = Some(Exchange { op: op.to_owned(), began_ms, took_ms, outcome });
+        answer
+    }
+
+    /// The call that came back last.
+    pub fn last(&self) -> Option<Exchange> {
+        self.kept.lock().last.clone()
+    }
+
+    /// The calls that have not come back, the newest first.
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        let kept = self.kept.lock();
+        let newest = kept.in_flight.values().rev().take(IN_FLIGHT_TOLD);
+        newest.map(|(op, began)| InFlight { op: (*op).to_owned(), age_ms: millis(*began) }).collect()
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Takes a call out again, however it ends.
+struct Flight<'a> {
+    kept: &'a Mutex<Kept>,
+    number: u64,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.kept.lock().in_flight.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_plugin_api::error::ErrorCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_are_in_flight_until_they_come_back_or_are_given_up() {
+        let exchanges = Exchanges::new(Clock::manual(5_000).0);
+        assert_eq!(exchanges.last(), None);
+        exchanges.call("start", async { Ok(()) }).await.expect("well");
+        let last = exchanges.last().expect("one");
+        assert_eq!((last.op.as_str(), last.began_ms, last.outcome.as_str()), ("start", 5_000, "ok"));
+        let late = exchanges.call::<()>("poll", async {
+            let flying = exchanges.in_flight();
+            assert_eq!(flying.iter().map(|call| call.op.as_str()).collect::<Vec<_>>(), ["poll"]);
+            Err(CallError::new(ErrorCode::Deadline, "late"))
+        });
+        late.await.expect_err("late");
+        assert_eq!(exchanges.last().expect("one").outcome, "deadline");
+        drop(exchanges.call::<()>("manage", std::future::pending()));
+        let given_up = exchanges.call::<()>("control", std::future::pending());
+        let _ = tokio::time::timeout(std::time::Duration::ZERO, given_up).await;
+        assert_eq!(exchanges.in_flight(), []);
+        assert_eq!(exchanges.last().expect("one").op, "poll");
+    }
+}
