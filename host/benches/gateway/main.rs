@@ -131,7 +131,8 @@ async fn start(plugin: &Staged, data_dir: &Path, hosting: Hosting) -> Result<Arc
     };
     let timing = GatewayTiming { launch_within: MINUTE, heartbeat_every: MINUTE, heartbeat_within: MINUTE };
     let confinement = Confinement::of(&[], &AttributeValues::default(), data_dir);
-    let wanted = Launch { plugin: plugin.clone(), instance, hosting, confinement, timing, onlooker: Default::default() };
+    let wanted =
+        Launch { plugin: plugin.clone(), instance, hosting, confinement, timing, onlooker: Default::default() };
     launch(wanted, Arc::new(Unasked)).await.map_err(|reason| anyhow::anyhow!("{reason}"))
 }
 

@@ -89,9 +89,11 @@ pub struct Crash {
 impl Crash {
     /// What two crashes have in common that are the same one again: library, offset, signal and operation.
     pub fn fold(&self) -> String {
-        let place = self.place.as_ref().map_or_else(|| "?".to_owned(), |place| format!("{}+{:x}", place.library, place.offset));
+        let place =
+            self.place.as_ref().map_or_else(|| "?".to_owned(), |place| format!("{}+{:x}", place.library, place.offset));
         // In a library of the system it is the caller that tells one from another.
-        let caller = self.callers.first().map_or_else(String::new, |caller| format!("{}+{:x}", caller.library, caller.offset));
+        let caller =
+            self.callers.first().map_or_else(String::new, |caller| format!("{}+{:x}", caller.library, caller.offset));
         let op = self.calls.first().map_or("-", |call| call.op.as_str());
         format!("{} {place} {caller} {op} {}", self.signal, &self.generation.get(..16).unwrap_or(&self.generation))
     }

@@ -112,7 +112,10 @@ impl LastWord {
             thread_name: String::from_utf8_lossy(name).into_owned(),
             maps: String::from_utf8_lossy(&maps).into_owned(),
             stack_from: field(Field::StackFrom),
-            stack_words: stack.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default())).collect(),
+            stack_words: stack
+                .chunks_exact(8)
+                .map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default()))
+                .collect(),
         })
     }
 

@@ -141,7 +141,14 @@ async fn life(
     let (ended, exit) = watch::channel(None);
     let connection = Arc::clone(&worker.connection);
     let refusals = worker.refusals.clone();
-    let gateway = Isolated { pid: worker.process.pid(), refusals, connection, exchanges: launch.onlooker.exchanges.clone(), close, exit };
+    let gateway = Isolated {
+        pid: worker.process.pid(),
+        refusals,
+        connection,
+        exchanges: launch.onlooker.exchanges.clone(),
+        close,
+        exit,
+    };
     tracing::debug!(pid = gateway.pid, "worker running");
     // When nobody takes it, its drop is the wish to close.
     let _ = launched.send(Ok(Arc::new(gateway)));

@@ -53,9 +53,7 @@ impl Death<'_> {
             libc::SIGSYS => (ReasonCode::RefusedBySandbox, "it made a system call that the sandbox does not allow"),
             libc::SIGXCPU | libc::SIGXFSZ => (ReasonCode::LimitExceeded, "it exceeded a limit of its process"),
             libc::SIGKILL if self.oom_killed => (ReasonCode::OutOfMemory, "the system had no memory left for it"),
-            libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT => {
-                KILLED_BY_PERSON
-            }
+            libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT => KILLED_BY_PERSON,
             _ => (ReasonCode::WorkerKilled, ""),
         }
     }

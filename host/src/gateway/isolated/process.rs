@@ -12,8 +12,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use parking_lot::RwLock;
 use rustix::io::Errno;
 use rustix::process::{
-    PidfdFlags, PidfdGetfdFlags, Signal, kill_process_group, pidfd_getfd,
-    pidfd_open, pidfd_send_signal,
+    PidfdFlags, PidfdGetfdFlags, Signal, kill_process_group, pidfd_getfd, pidfd_open, pidfd_send_signal,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;

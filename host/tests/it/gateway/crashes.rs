@@ -51,7 +51,10 @@ async fn an_abort_is_told_with_the_plugins_function_that_led_to_it() {
     assert_eq!((crash.reason.code, crash.signal.as_str()), (ReasonCode::Aborted, "SIGABRT"));
     // It happens in the C library; who called is on the stack.
     assert_ne!(crash.place.as_ref().expect("known").library, "libprobe_plugin.so");
-    assert!(crash.callers.iter().any(|caller| caller.symbol.as_deref().is_some_and(|s| s.contains("abort"))), "{crash:?}");
+    assert!(
+        crash.callers.iter().any(|caller| caller.symbol.as_deref().is_some_and(|s| s.contains("abort"))),
+        "{crash:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gatehouse_host::gateway::{Crash, 
-    Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, Onlooker, Witness, launch, set_worker_program,
+use gatehouse_host::gateway::{
+    Confinement, Crash, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, Onlooker, Witness, launch,
+    set_worker_program,
 };
 use gatehouse_host::plugin::{self, Staged};
 use gatehouse_host::reason::Reason;
