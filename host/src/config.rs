@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 mod check;
 pub mod keys;
@@ -30,6 +31,8 @@ pub struct Config {
     pub history: History,
     /// `[log]`
     pub log: Log,
+    /// `[trust]`
+    pub trust: Trust,
     /// `[integration.ID]`: keys of one integration.
     pub integration: BTreeMap<String, OneIntegration>,
 }
@@ -229,6 +232,31 @@ impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".into(), plugin_filter: "info".into(), keep_lines: 2_000, keep_mb: 4 }
     }
+}
+
+/// `[trust]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trust {
+    /// What is let in.
+    pub policy: TrustPolicy,
+    /// minisign public keys.
+    pub keys: Vec<String>,
+    /// SHA-256 of files, in hex.
+    pub hashes: Vec<String>,
+}
+
+/// Which plugins are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustPolicy {
+    /// All that lie in the plugins folder.
+    #[default]
+    Any,
+    /// Those signed with a trusted key, and listed ones.
+    Signed,
+    /// Listed ones alone.
+    Listed,
 }
 
 /// `[integration.ID]`

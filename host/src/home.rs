@@ -121,6 +121,11 @@ impl Home {
         self.root.join("staging")
     }
 
+    /// The lists of what is trusted and what is revoked (mode 0700).
+    pub fn trust_dir(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
     /// The folder of an integration's own.
     pub fn data_dir(&self, integration: &gatehouse_plugin_api::ids::IntegrationId) -> PathBuf {
         self.root.join("data").join(integration.as_str())
@@ -190,6 +195,13 @@ impl Home {
         let hash = hex::encode(Sha256::digest(self.root.as_os_str().as_bytes()));
         Some(folder.join(format!("gatehouse-{}.sock", &hash[..12]))).filter(|path| fits(path))
     }
+}
+
+/// Makes a folder where it is missing, and closes it to other users (mode 0700).
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // One that was there before may have been opened to others.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
 fn fits(socket: &Path) -> bool {

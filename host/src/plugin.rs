@@ -4,7 +4,7 @@
 //! inspected cannot exist:
 //!
 //! ```text
-//! Candidate ─(open, trust, copy, hash)→ Received ─(inspect)→ Inspected ─(name for good)→ Staged
+//! Candidate ─(open, owner, copy, hash)→ Received ─(inspect)→ Inspected ─(trust)→ Trusted ─(name for good)→ Staged
 //! ```
 //!
 //! Every early return is a [`Refused`] and becomes a verdict row. Everything here reads and writes files and blocks;
@@ -15,7 +15,7 @@ mod discovery;
 pub mod inspection;
 mod source;
 mod staging;
-mod trust;
+pub mod trust;
 mod verdict;
 
 use std::path::Path;
@@ -42,22 +42,34 @@ pub enum PluginChange {
         /// Why (`file_gone`, or the refusal of the file that took its place).
         reason: Reason,
     },
+    /// A generation that somebody holds may not run any longer, in use or not.
+    Revoked {
+        /// Its type.
+        integration_type: IntegrationType,
+        /// The generation.
+        sha256: String,
+        /// Why.
+        reason: Reason,
+    },
 }
 
-/// Takes one file all the way: opens, checks, copies into `staging`, inspects the copy and keeps it. Blocks.
+/// Takes one file all the way: opens, checks, copies into `staging`, inspects the copy and keeps it. Whoever made the
+/// file is trusted. Blocks.
 ///
 /// # Errors
 /// Why the file is no plugin for this host.
 pub fn stage(file: &Path, staging: &Path, max_bytes: u64) -> Result<Staged, Refused> {
-    stage_candidate(&staging::StagingFolder::at(staging.to_owned()), &discovery::Candidate::given(file), max_bytes)
+    let folder = staging::StagingFolder::at(staging.to_owned());
+    stage_candidate(&folder, &discovery::Candidate::given(file), max_bytes, &trust::Trust::anybody())
 }
 
 fn stage_candidate(
     folder: &staging::StagingFolder,
     candidate: &discovery::Candidate,
     max_bytes: u64,
+    trust: &trust::Trust,
 ) -> Result<Staged, Refused> {
     let received = folder.receive(candidate, max_bytes)?;
     let inspected = inspection::inspect(received)?;
-    folder.keep(inspected)
+    folder.keep(trust.admit(inspected)?)
 }

@@ -63,6 +63,22 @@ reason_codes! {
     ForeignOwner = "foreign_owner", "Change its owner to the daemon's user or root (chown).";
     /// Others may write the file or the folder.
     WritableByAll = "writable_by_all", "Take the right to write from others (chmod o-w).";
+    /// A group that is not the daemon's may write the file or the folder.
+    WritableByGroup = "writable_by_group", "Take the right to write from the group (chmod g-w), or give the file the daemon's group (chgrp).";
+    /// Only signed plugins are let in and this one is not.
+    Unsigned = "unsigned", "Put its signature beside it (FILE.so.minisig), or list the file: trust add FILE.";
+    /// Its signature does not fit.
+    BadSignature = "bad_signature", "Do not use the file before its author says that it is theirs; copy file and signature again.";
+    /// Signed with a key that is not trusted.
+    UnknownKey = "unknown_key", "When the key is really its author's, trust it: trust add KEY.";
+    /// Only listed plugins are let in and this one is not.
+    NotListed = "not_listed", "When you know the file, list it: trust add FILE.";
+    /// The file is revoked.
+    Revoked = "revoked", "Delete the file and take a newer version; trust list shows why it was revoked.";
+    /// The key that it is signed with is revoked.
+    KeyRevoked = "key_revoked", "Delete the file and take one signed with the author's new key; trust list shows why.";
+    /// What is revoked cannot be read.
+    TrustUnreadable = "trust_unreadable", "Make trust/trusted.list and trust/revoked.list in the home readable for the daemon.";
     /// Not an ELF file.
     NotElf = "not_elf", "Build the plugin as a Linux cdylib and copy the .so file.";
     /// An ELF file that ends before its tables do.

@@ -23,6 +23,7 @@ use crate::home::{Home, HomeError, LockError};
 use crate::integration::{Ground, Integrations, OperationError};
 use crate::log::{HostLog, LogError};
 use crate::plugin::catalog::Catalog;
+use crate::plugin::trust::Trust;
 use crate::store::{CommitPolicy, Store, StoreError};
 
 /// How long requests may go on once the daemon stops.
@@ -194,6 +195,7 @@ async fn build_ground(config: Config, home: Home, store: Store) -> Result<Ground
     let history = &config.history;
     let limits = ReadingLimits { queue_rows: history.queue_rows, subscriber_rows: history.subscriber_rows };
     let house = House::open(store.clone(), clock.clone(), limits).await?;
-    let catalog = Catalog::open(&home, &config.plugins, store.clone(), clock.clone()).await?;
+    let catalog =
+        Catalog::open(&home, &config.plugins, Trust::open(&home, &config.trust), store.clone(), clock.clone()).await?;
     Ok(Ground { home, config: Arc::new(config), store, house, catalog, clock })
 }

@@ -153,6 +153,13 @@ impl Feed {
                 reason: Some(reason.clone()),
                 ..nothing
             },
+            plugin::PluginChange::Revoked { integration_type, sha256, reason } => PluginEvent {
+                change: PluginChange::Revoked,
+                integration_type: Some(integration_type.clone()),
+                sha256: Some(sha256.clone()),
+                reason: Some(reason.clone()),
+                ..nothing
+            },
         };
         self.waiting.push_back(FeedEvent::Plugin(Box::new(event)));
     }

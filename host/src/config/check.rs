@@ -9,8 +9,9 @@ use toml::de::{DeInteger, DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
 use super::Config;
-use super::keys::{KEYS, Key, Kind, PER_INTEGRATION, of_table, tables};
+use super::keys::{Form, KEYS, Key, Kind, PER_INTEGRATION, of_table, tables};
 use crate::nearest::did_you_mean;
+use crate::plugin::trust::Item;
 
 /// One mistake in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,10 +176,34 @@ impl Check<'_> {
                 }
             },
             (Kind::Word(_), DeValue::String(_)) => Ok(()),
+            (Kind::List(form), DeValue::Array(list)) => {
+                for entry in list {
+                    let found = match entry.get_ref() {
+                        DeValue::String(text) => of_form(form, text),
+                        other => Err(format!("takes texts in quotes and got {}", words(other))),
+                    };
+                    if let Err(message) = found {
+                        self.add(entry.span(), format!("{name} {message}"));
+                    }
+                }
+                return;
+            }
             (kind, other) => Err(format!("takes {} and got {}", expected(kind), words(other))),
         };
         if let Err(message) = found {
             self.add(value.span(), format!("{name} {message}"));
+        }
+    }
+}
+
+fn of_form(form: Form, text: &str) -> Result<(), String> {
+    match (form, text.parse::<Item>()) {
+        (Form::PublicKey, Ok(Item::Key { .. })) | (Form::Sha256, Ok(Item::Hash(_))) => Ok(()),
+        (Form::PublicKey, _) => Err(format!(
+            "has {text:?}, which is no minisign public key: write the second line of the .pub file (56 characters)"
+        )),
+        (Form::Sha256, _) => {
+            Err(format!("has {text:?}, which is no SHA-256: write 64 hexadecimal digits, as sha256sum shows them"))
         }
     }
 }
@@ -201,6 +226,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Millis { .. } => "a whole number of milliseconds",
         Kind::Count { .. } => "a whole number",
         Kind::MillisList { .. } => "a list of whole numbers of milliseconds, as [1000, 2000]",
+        Kind::List(_) => "a list of texts, as [\"…\", \"…\"]",
         Kind::Word(_) | Kind::LogFilter => "text in quotes",
     }
 }

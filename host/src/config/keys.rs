@@ -39,8 +39,19 @@ pub enum Kind {
     },
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A list of texts of one form, which may be empty.
+    List(Form),
     /// A log filter: a level, or `module=level` parts, separated by commas.
     LogFilter,
+}
+
+/// The form of the texts in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A minisign public key.
+    PublicKey,
+    /// The SHA-256 of a file.
+    Sha256,
 }
 
 /// The table whose name has the integration's id in place of `ID`.
@@ -153,6 +164,24 @@ pub const KEYS: &[Key] = &[
     key("log", "keep_lines", count(1, 1_000_000), "How many lines are kept in memory for `gatehouse log`."),
     key("log", "keep_mb", count(1, 1024), "How many MiB these lines may take; the oldest make room."),
     key(
+        "trust",
+        "policy",
+        Kind::Word(&["any", "signed", "listed"]),
+        "Which plugins are let in: all, those signed with a trusted key (or listed), or listed ones alone.",
+    ),
+    key(
+        "trust",
+        "keys",
+        Kind::List(Form::PublicKey),
+        "The minisign public keys that are trusted, beside those of `gatehouse trust add`.",
+    ),
+    key(
+        "trust",
+        "hashes",
+        Kind::List(Form::Sha256),
+        "The SHA-256 of files that are listed, beside those of `gatehouse trust add`.",
+    ),
+    key(
         PER_INTEGRATION,
         "hosting",
         Kind::Word(&["isolated", "in_process"]),
@@ -181,6 +210,8 @@ impl Kind {
             Self::Count { min, max } => format!("whole number, {min} to {max}"),
             Self::MillisList { min, max } => format!("list of milliseconds, each {min} to {max}"),
             Self::Word(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
+            Self::List(Form::PublicKey) => "list of minisign public keys, each 56 characters".to_owned(),
+            Self::List(Form::Sha256) => "list of SHA-256, each 64 hexadecimal digits".to_owned(),
             Self::LogFilter => "log filter, as text".to_owned(),
         }
     }

@@ -60,6 +60,8 @@ pub(super) trait Plugins: Send + Sync + fmt::Debug {
     fn types(&self) -> Vec<IntegrationType>;
     /// Changes from now on.
     fn subscribe(&self) -> broadcast::Receiver<PluginChange>;
+    /// Why a generation may not run any longer, if it may not.
+    fn revoked(&self, plugin: &Staged) -> Option<Reason>;
     /// Any generation whose staged copy is there, in use or not.
     async fn generation(&self, sha256: &str) -> Option<Staged>;
     /// Keeps a verdict made here.
@@ -88,6 +90,10 @@ impl Plugins for Catalog {
         Catalog::subscribe(self)
     }
 
+    fn revoked(&self, plugin: &Staged) -> Option<Reason> {
+        Catalog::revoked(self, plugin)
+    }
+
     async fn generation(&self, sha256: &str) -> Option<Staged> {
         Catalog::generation(self, sha256).await
     }
@@ -109,11 +115,17 @@ pub(super) fn absence(integration_type: &IntegrationType, reason: Reason) -> Plu
             format!("the plugin file of {integration_type} is not in the plugins folder"),
         ))
     } else {
-        PluginNow::Refused(Reason {
-            code: ReasonCode::PluginIncompatible,
-            sentence: format!("the plugin file of {integration_type} was refused: {}", reason.sentence),
-            cause: reason.cause,
-        })
+        PluginNow::Refused(refusal(integration_type, reason))
+    }
+}
+
+/// Why a type has no plugin although its file is there.
+pub(super) fn refusal(integration_type: &IntegrationType, reason: Reason) -> Reason {
+    let is_revoked = matches!(reason.code, ReasonCode::Revoked | ReasonCode::KeyRevoked);
+    Reason {
+        code: if is_revoked { reason.code } else { ReasonCode::PluginIncompatible },
+        sentence: format!("the plugin file of {integration_type} was refused: {}", reason.sentence),
+        cause: reason.cause,
     }
 }
 

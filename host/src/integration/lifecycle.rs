@@ -160,6 +160,11 @@ impl Life {
                 self.note = None;
                 self.stop_or_settle(effects);
             }
+            Input::PluginRevoked(reason) => {
+                self.presence = Presence::Refused(reason);
+                self.note = None;
+                self.stop_or_settle(effects);
+            }
             Input::PluginRefused(reason) => self.plugin_refused(reason, effects),
             Input::Probed(Ok(())) if self.holds_gateway() => {
                 self.note = None;

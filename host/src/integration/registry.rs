@@ -17,6 +17,7 @@ use super::ground::{Base, PluginNow, absence};
 use super::supervisor::{Change, Input, Supervised, Unfit, fields_of, try_out, validate};
 use super::view::{IntegrationView, LifecycleEvent};
 use crate::plugin::PluginChange;
+use crate::reason::Reason;
 use crate::store::{Desired, IntegrationRow};
 
 /// Events that a slow listener may be behind.
@@ -198,6 +199,19 @@ impl Registry {
         for supervised in self.supervised.read().values() {
             let now = self.base.plugins.plugin_now(&supervised.view().integration_type);
             supervised.send(Input::Plugin(now));
+            if let Some(running) = supervised.running()
+                && let Some(reason) = self.base.plugins.revoked(&running.plugin)
+            {
+                supervised.send(Input::Revoked(running.plugin.sha256().to_owned(), reason));
+            }
+        }
+    }
+
+    fn revoked(&self, integration_type: &IntegrationType, sha256: &str, reason: &Reason) {
+        for supervised in self.supervised.read().values() {
+            if supervised.view().integration_type == *integration_type {
+                supervised.send(Input::Revoked(sha256.to_owned(), reason.clone()));
+            }
         }
     }
 }
@@ -213,6 +227,9 @@ async fn follow(registry: Weak<Registry>, mut changes: broadcast::Receiver<Plugi
             }
             Ok(PluginChange::Unavailable { integration_type, reason }) => {
                 registry.plugin_changed(&integration_type, &absence(&integration_type, reason));
+            }
+            Ok(PluginChange::Revoked { integration_type, sha256, reason }) => {
+                registry.revoked(&integration_type, &sha256, &reason);
             }
             Ok(PluginChange::Verdict(_)) => {}
             // Some were missed: what is there now says it all.

@@ -10,6 +10,7 @@ mod handle;
 mod inputs;
 mod news;
 mod publish;
+mod revoked;
 mod synchronize;
 mod wishes;
 
@@ -224,6 +225,7 @@ impl Supervisor {
                 self.announce();
             }
             Input::Plugin(now) => self.plugin_now(now),
+            Input::Revoked(sha256, reason) => self.revoked(&sha256, reason),
             Input::TriedOut(sha256, outcome) => self.tried_out(&sha256, outcome),
             Input::Came(epoch, came) if epoch == self.epoch => self.came(came),
             // A gateway that came up after its attempt was given up runs for nobody.

@@ -19,6 +19,7 @@ use self::shelf::Shelf;
 use super::discovery::{FolderWatch, Resting};
 use super::inspection::inspect_file;
 use super::staging::StagingFolder;
+use super::trust::{Trust, TrustWatch};
 use super::{Decision, PluginChange, Staged, Verdict};
 use crate::clock::Clock;
 use crate::config;
@@ -39,6 +40,7 @@ struct CatalogParts {
     shared: Arc<Shared>,
     inputs: Mutex<mpsc::Sender<Input>>,
     max_bytes: u64,
+    trust: Trust,
     saving: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -80,7 +82,13 @@ impl Catalog {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn open(home: &Home, config: &config::Plugins, store: Store, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn open(
+        home: &Home,
+        config: &config::Plugins,
+        trust: Trust,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
         let folder = home.plugins_dir();
         if let Err(error) = std::fs::create_dir_all(&folder) {
             tracing::error!(folder = %folder.display(), %error, "the plugins folder cannot be made");
@@ -95,7 +103,11 @@ impl Catalog {
         let mut resting = Resting::new(Duration::from_millis(config.stable_for_ms));
         resting.expect(shelf.expected(), Instant::now());
         let max_bytes = config.max_file_mb.saturating_mul(MIB);
-        let wake = inputs.clone();
+        let (wake, wake_for_trust) = (inputs.clone(), inputs.clone());
+        let trust_watch = TrustWatch::on(&trust, move || {
+            // As below.
+            let _ = wake_for_trust.send(Input::Trust { done: None });
+        });
         let rounds = Rounds {
             watch: FolderWatch::new(folder.clone(), move || {
                 // The thread has ended when nobody receives.
@@ -103,6 +115,8 @@ impl Catalog {
             }),
             folder,
             staging: StagingFolder::at(home.staging_dir()),
+            trust: trust.clone(),
+            _trust_watch: trust_watch,
             max_bytes,
             rescan_every: Duration::from_millis(config.rescan_every_ms),
             resting,
@@ -129,6 +143,7 @@ impl Catalog {
             shared,
             inputs: Mutex::new(inputs),
             max_bytes,
+            trust,
             saving: Mutex::new(Some(saving)),
         })))
     }
@@ -195,6 +210,24 @@ impl Catalog {
         tracing::debug!(sha256, "generation released");
         let (done, answer) = oneshot::channel();
         self.send(Input::Release { done });
+        // As above.
+        let _ = answer.await;
+    }
+
+    /// Why a generation may not run any longer, if it may not.
+    pub fn revoked(&self, plugin: &Staged) -> Option<Reason> {
+        self.0.trust.revoked(plugin.file_name(), plugin.sha256(), plugin.signature_key())
+    }
+
+    /// Who is trusted.
+    pub fn trust(&self) -> &Trust {
+        &self.0.trust
+    }
+
+    /// The trust lists were written: resolves when what is revoked by now was told to whoever listens.
+    pub async fn judge_again(&self) {
+        let (done, answer) = oneshot::channel();
+        self.send(Input::Trust { done: Some(done) });
         // As above.
         let _ = answer.await;
     }

@@ -13,6 +13,7 @@ mod elf;
 mod libraries;
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use gatehouse_plugin_api::manifest::Manifest;
@@ -31,9 +32,23 @@ pub(super) struct Inspected {
     received: Received,
     manifest: Manifest,
     section: Vec<u8>,
+    signature: Option<Range<u64>>,
 }
 
 impl Inspected {
+    pub(super) fn received(&self) -> &Received {
+        &self.received
+    }
+
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where in the file a section for a signature lies.
+    pub(super) fn signature_range(&self) -> Option<Range<u64>> {
+        self.signature.clone()
+    }
+
     pub(super) fn into_parts(self) -> (Received, Manifest, Vec<u8>) {
         (self.received, self.manifest, self.section)
     }
@@ -45,7 +60,7 @@ impl Inspected {
 /// Why it is no plugin for this host.
 pub(super) fn inspect(received: Received) -> Result<Inspected, Refused> {
     let found = inspect_open(&received.file_name, &received.content, received.copy(), received.folder())?;
-    Ok(Inspected { received, manifest: found.manifest, section: found.section })
+    Ok(Inspected { received, manifest: found.manifest, section: found.section, signature: found.signature })
 }
 
 /// Inspects any file for a person, without a daemon and without copying it. Blocks while it reads.
@@ -89,6 +104,7 @@ fn inspect_open(file_name: &str, content: &Content, file: &File, folder: &Path) 
 struct Found {
     manifest: Manifest,
     section: Vec<u8>,
+    signature: Option<Range<u64>>,
 }
 
 /// Why inspection stopped, and the manifest if it came that far.
@@ -107,7 +123,7 @@ impl From<Reason> for Refusal {
 fn inspect_content<'data>(file_name: &str, data: impl ReadRef<'data>, folder: &Path) -> Result<Found, Refusal> {
     let budget = bounded::Budget::new();
     let library = elf::read(file_name, bounded::Bounded::new(data, &budget))?;
-    let section = library.manifest_section;
+    let (section, signature) = (library.manifest_section, library.signature);
     let manifest = declaration::read(file_name, &section)?;
     let fits = declaration::check(file_name, &manifest)
         .and_then(|()| elf::check_entry(file_name, library.exports_header))
@@ -115,7 +131,7 @@ fn inspect_content<'data>(file_name: &str, data: impl ReadRef<'data>, folder: &P
         .and_then(|()| libraries::check_versions(file_name, &library.versions))
         .and_then(|()| libraries::check_present(file_name, &library.needed, &library.search_path, folder));
     match fits {
-        Ok(()) => Ok(Found { manifest, section }),
+        Ok(()) => Ok(Found { manifest, section, signature }),
         Err(reason) => Err(Refusal { reason, manifest: Some(Box::new(manifest)) }),
     }
 }

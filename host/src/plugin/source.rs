@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::discovery::Candidate;
-use super::trust::{self, Ownership};
+use super::trust::{self, Daemon, Ownership};
 use super::verdict::{Facts, Refused};
 use crate::reason::{Reason, ReasonCode};
 
@@ -90,9 +90,9 @@ impl Source {
     /// Checks who owns the open file and the folder it was found in, and who may write them.
     ///
     /// # Errors
-    /// `foreign_owner` or `writable_by_all`.
+    /// `foreign_owner`, `writable_by_all` or `writable_by_group`.
     pub(super) fn check_trust(&self) -> Result<(), Refused> {
-        let daemon = trust::daemon_uid();
+        let daemon = Daemon::this();
         let folder = std::fs::metadata(&self.folder)
             .map_err(|error| self.refuse(unopened(&self.file_name, Errno::from_io_error(&error))))?;
         trust::folder(&self.file_name, &self.folder, Ownership::from(&folder), daemon)
@@ -191,7 +191,7 @@ fn unopened(file_name: &str, errno: Option<Errno>) -> Reason {
     let (code, sentence) = match errno {
         Some(Errno::ACCESS | Errno::PERM) => (
             ReasonCode::Unreadable,
-            format!("{file_name} may not be read by the user that runs the daemon (user {})", trust::daemon_uid()),
+            format!("{file_name} may not be read by the user that runs the daemon (user {})", Daemon::this().uid),
         ),
         Some(Errno::NOENT | Errno::NOTDIR) => {
             (ReasonCode::ChangedWhileRead, format!("{file_name} vanished before it could be read"))

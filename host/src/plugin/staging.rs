@@ -14,7 +14,7 @@
 //! author's dev loop replaces a file without raising its version).
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,8 +24,8 @@ use gatehouse_plugin_api::ids::IntegrationType;
 use gatehouse_plugin_api::manifest::Manifest;
 
 use super::discovery::Candidate;
-use super::inspection::Inspected;
 use super::source::{Content, Source};
+use super::trust::{self, KeyId, Provenance, SignatureText, Trusted};
 use super::verdict::Refused;
 use crate::reason::{Reason, ReasonCode};
 
@@ -42,6 +42,7 @@ struct StagedParts {
     content: Content,
     path: PathBuf,
     file_name: String,
+    provenance: Provenance,
 }
 
 impl Staged {
@@ -80,6 +81,16 @@ impl Staged {
         &self.0.manifest.id
     }
 
+    /// The trusted key that it is signed with; none when it is not signed, or with a key that is not known.
+    pub fn signed_by(&self) -> Option<KeyId> {
+        self.0.provenance.key.filter(|_| self.0.provenance.is_verified)
+    }
+
+    /// The key that its signature names, known or not.
+    pub(super) fn signature_key(&self) -> Option<KeyId> {
+        self.0.provenance.key
+    }
+
     /// A generation that exists in a test alone: no file has its content.
     #[cfg(test)]
     pub(crate) fn imagined(manifest: Manifest, sha256: &str) -> Self {
@@ -88,12 +99,20 @@ impl Staged {
             path: PathBuf::from(format!("/nowhere/{sha256}.so")),
             content: Content { sha256: sha256.to_owned(), size_bytes: 0 },
             section: Vec::new(),
+            provenance: Provenance::default(),
             manifest,
         }))
     }
 
     pub(super) fn watch(&self) -> StagedWatch {
-        StagedWatch { sha256: self.0.content.sha256.clone(), path: self.0.path.clone(), parts: Arc::downgrade(&self.0) }
+        StagedWatch {
+            sha256: self.0.content.sha256.clone(),
+            path: self.0.path.clone(),
+            file_name: self.0.file_name.clone(),
+            integration_type: self.0.manifest.id.clone(),
+            key: self.0.provenance.key,
+            parts: Arc::downgrade(&self.0),
+        }
     }
 }
 
@@ -102,6 +121,9 @@ impl Staged {
 pub(super) struct StagedWatch {
     pub(super) sha256: String,
     pub(super) path: PathBuf,
+    pub(super) file_name: String,
+    pub(super) integration_type: IntegrationType,
+    pub(super) key: Option<KeyId>,
     parts: Weak<StagedParts>,
 }
 
@@ -122,6 +144,7 @@ pub(super) struct StagingFolder {
 pub(super) struct Received {
     pub(super) file_name: String,
     pub(super) content: Content,
+    pub(super) signature: Option<SignatureText>,
     copy: Unfinished,
 }
 
@@ -164,24 +187,41 @@ impl StagingFolder {
     pub(super) fn receive(&self, candidate: &Candidate, max_bytes: u64) -> Result<Received, Refused> {
         let mut source = Source::open(candidate, max_bytes)?;
         source.check_trust()?;
+        let signature =
+            trust::beside(candidate.path(), true).map_err(|reason| Refused::new(candidate.file_name(), reason))?;
         let mut copy = self.begin().map_err(|error| unwritable(candidate.file_name(), &self.path, &error))?;
         let content = source.copy_to(&mut copy.file)?;
-        Ok(Received { file_name: source.file_name().to_owned(), content, copy })
+        Ok(Received { file_name: source.file_name().to_owned(), content, signature, copy })
     }
 
-    /// Gives an inspected copy its name for good. A copy of the same content that is already there stays, because a
+    /// Gives a trusted copy its name for good, and its signature a place beside it. A copy of the same content that is already there stays, because a
     /// running gateway may have it open.
     ///
     /// # Errors
     /// `staging_failed`.
-    pub(super) fn keep(&self, inspected: Inspected) -> Result<Staged, Refused> {
+    pub(super) fn keep(&self, trusted: Trusted) -> Result<Staged, Refused> {
+        let Trusted { inspected, provenance, signature } = trusted;
         let (received, manifest, section) = inspected.into_parts();
-        let Received { file_name, content, mut copy } = received;
+        let Received { file_name, content, mut copy, .. } = received;
         let path = self.path.join(format!("{}-{}-{}.so", manifest.id, manifest.version, content.sha256));
         if !is_whole(&path, &content) {
             copy.finish(&path).map_err(|error| unwritable(&file_name, &self.path, &error))?;
         }
-        Ok(Staged(Arc::new(StagedParts { manifest, section, content, path, file_name })))
+        if let Some(signature) = signature {
+            self.keep_signature(&path, &signature).map_err(|error| unwritable(&file_name, &self.path, &error))?;
+        }
+        Ok(Staged(Arc::new(StagedParts { manifest, section, content, path, file_name, provenance })))
+    }
+
+    /// So that a generation is known by its signature when the file it came from is gone.
+    fn keep_signature(&self, copy: &Path, signature: &SignatureText) -> io::Result<()> {
+        let path = trust::signature_path(copy);
+        if std::fs::read(&path).is_ok_and(|bytes| bytes == signature.bytes()) {
+            return Ok(());
+        }
+        let mut beside = self.begin()?;
+        beside.file.write_all(signature.bytes())?;
+        beside.finish(&path)
     }
 
     /// Every finished copy in the folder, by its path and SHA-256.
@@ -206,6 +246,8 @@ impl StagingFolder {
 
     /// Deletes a copy. Whoever has it open keeps it until it is closed.
     pub(super) fn delete(&self, copy: &Path) {
+        // Most have none.
+        let _ = std::fs::remove_file(trust::signature_path(copy));
         match std::fs::remove_file(copy) {
             Ok(()) => tracing::debug!(copy = %copy.display(), "staged copy deleted"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

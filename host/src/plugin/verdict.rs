@@ -121,7 +121,12 @@ impl ReasonCode {
     pub(super) fn may_pass_by_itself(self) -> bool {
         matches!(
             self,
-            Self::StagingFailed | Self::LibraryMissing | Self::Unreadable | Self::BrokenLink | Self::ChangedWhileRead
+            Self::StagingFailed
+                | Self::TrustUnreadable
+                | Self::LibraryMissing
+                | Self::Unreadable
+                | Self::BrokenLink
+                | Self::ChangedWhileRead
         )
     }
 }

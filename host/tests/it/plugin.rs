@@ -6,3 +6,4 @@ mod folder;
 mod generations;
 mod inspection;
 mod scene;
+mod trust;

@@ -20,6 +20,7 @@ use crate::home::Home;
 use crate::integration::{Ground, Integrations};
 use crate::log::HostLog;
 use crate::plugin::catalog::Catalog;
+use crate::plugin::trust::Trust;
 use crate::store::{CommitPolicy, Store};
 
 async fn app(folder: &Path) -> App {
@@ -31,7 +32,10 @@ async fn app(folder: &Path) -> App {
     let limits = ReadingLimits { queue_rows: 100, subscriber_rows: 100 };
     let house = House::open(store.clone(), clock.clone(), limits).await.expect("a house");
     let config = Arc::new(Config::default());
-    let catalog = Catalog::open(&home, &config.plugins, store.clone(), clock.clone()).await.expect("a catalog");
+    let catalog =
+        Catalog::open(&home, &config.plugins, Trust::open(&home, &config.trust), store.clone(), clock.clone())
+            .await
+            .expect("a catalog");
     let ground = Ground { home: home.clone(), config, store, house, catalog, clock };
     let integrations = Integrations::open(ground.clone()).await.expect("integrations");
     App::new(ground, integrations, HostLog::in_memory(10), home.socket())

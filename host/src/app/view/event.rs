@@ -92,4 +92,6 @@ pub enum PluginChange {
     Available,
     /// A type has no usable file any more.
     Unavailable,
+    /// A generation may not run any longer.
+    Revoked,
 }

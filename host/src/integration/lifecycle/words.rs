@@ -72,6 +72,8 @@ pub(in crate::integration) enum Input {
     PluginGone(Reason),
     /// The file in its plugin's place was refused.
     PluginRefused(Reason),
+    /// The generation in use may not run any longer, and nothing else provides the type.
+    PluginRevoked(Reason),
     /// The new generation was tried in a worker of its own.
     Probed(Result<(), Reason>),
     /// The gateway is launched and its `start` came back well.

@@ -57,6 +57,8 @@ pub(in crate::integration) enum Input {
     Synchronize(SyncReply),
     /// Its type's plugin changed.
     Plugin(PluginNow),
+    /// The generation with this content may not run any longer.
+    Revoked(String, Reason),
     /// The generation with this content was tried out.
     TriedOut(String, Result<(), Reason>),
     /// What a task of an epoch brought. Of an earlier epoch: too late.

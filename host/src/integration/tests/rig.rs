@@ -140,6 +140,10 @@ impl Plugins for ScriptedPlugins {
         self.changes.subscribe()
     }
 
+    fn revoked(&self, _: &Staged) -> Option<Reason> {
+        None
+    }
+
     async fn generation(&self, sha256: &str) -> Option<Staged> {
         self.seen.lock().get(sha256).cloned()
     }

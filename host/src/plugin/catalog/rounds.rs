@@ -17,6 +17,7 @@ use super::shelf::{Shelf, Update};
 use crate::clock::Clock;
 use crate::plugin::discovery::{self, Candidate, Finding, FolderWatch, Listing, Resting};
 use crate::plugin::staging::{StagedWatch, StagingFolder};
+use crate::plugin::trust::{Trust, TrustWatch};
 use crate::plugin::{PluginChange, Staged, Verdict, stage_candidate};
 use crate::reason::{Reason, ReasonCode};
 use crate::store::{IntegrationRow, Store};
@@ -31,6 +32,8 @@ const FIRST_LOOK_WITHIN: Duration = Duration::from_secs(2);
 pub(super) enum Input {
     /// Something moved in the folder.
     Look,
+    /// A list of what is trusted or revoked may have changed.
+    Trust { done: Option<oneshot::Sender<()>> },
     /// A later stage refuses a generation.
     Report { sha256: String, reason: Reason, done: oneshot::Sender<()> },
     /// Somebody needs a generation no longer.
@@ -46,6 +49,9 @@ pub(super) enum Input {
 pub(super) struct Rounds {
     pub(super) folder: PathBuf,
     pub(super) staging: StagingFolder,
+    pub(super) trust: Trust,
+    /// Tells of the trust lists while it is held; none when they cannot be watched.
+    pub(super) _trust_watch: Option<TrustWatch>,
     pub(super) max_bytes: u64,
     pub(super) rescan_every: Duration,
     pub(super) resting: Resting,
@@ -102,6 +108,12 @@ impl Rounds {
     fn handle(&mut self, input: Input) {
         match input {
             Input::Look | Input::End => {}
+            Input::Trust { done } => {
+                self.judge_again();
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
+            }
             Input::Report { sha256, reason, done } => {
                 let changes = self.shelf.refuse_content(&sha256, &reason, self.clock.now_ms());
                 self.tell(changes);
@@ -115,6 +127,29 @@ impl Rounds {
                 let _ = found.send(self.fetch(&sha256));
             }
         }
+    }
+
+    /// What is revoked ends at once, wherever it runs; all other files are looked at again.
+    fn judge_again(&mut self) {
+        if !self.trust.reload() {
+            return;
+        }
+        let trust = self.trust.clone();
+        let now_ms = self.clock.now_ms();
+        let why = |plugin: &Staged| trust.revoked(plugin.file_name(), plugin.sha256(), plugin.signature_key());
+        let refused = self.shelf.refuse_where(why, now_ms);
+        self.made.retain(StagedWatch::is_held);
+        // What runs hears of its end before it hears that its file is refused, which would let it run on.
+        let revoked = self.made.iter().filter_map(|held| {
+            Some(PluginChange::Revoked {
+                integration_type: held.integration_type.clone(),
+                sha256: held.sha256.clone(),
+                reason: trust.revoked(&held.file_name, &held.sha256, held.key)?,
+            })
+        });
+        let changes = revoked.chain(refused).collect();
+        self.tell(changes);
+        self.resting.look_again_at_all(Instant::now());
     }
 
     fn look(&mut self) {
@@ -157,7 +192,7 @@ impl Rounds {
     }
 
     fn take_through(&mut self, candidate: &Candidate, early: bool, updates: &mut Vec<Update>) {
-        match stage_candidate(&self.staging, candidate, self.max_bytes) {
+        match stage_candidate(&self.staging, candidate, self.max_bytes, &self.trust) {
             Ok(plugin) => {
                 self.resting.settle(candidate.file_name());
                 self.made.push(plugin.watch());
@@ -230,6 +265,9 @@ impl Rounds {
                     tracing::info!(id = %manifest.id, version = %manifest.version, file = plugin.file_name(),
                         "plugin available");
                 }
+                PluginChange::Revoked { integration_type, sha256, reason } => {
+                    tracing::warn!(id = %integration_type, sha256, code = %reason.code, %reason, "plugin revoked");
+                }
                 PluginChange::Unavailable { integration_type, reason } => {
                     tracing::warn!(id = %integration_type, code = %reason.code, %reason, "plugin unavailable");
                 }
@@ -249,6 +287,7 @@ impl Rounds {
     }
 
     fn rescan(&mut self) {
+        self.judge_again();
         let now = Instant::now();
         for name in self.shelf.worth_another_look() {
             self.resting.look_again(&name, now);
@@ -266,7 +305,7 @@ impl Rounds {
             return Some(plugin.clone());
         }
         let (path, _) = self.staging.copies().into_iter().find(|(_, found)| found == sha256)?;
-        match stage_candidate(&self.staging, &Candidate::given(&path), self.max_bytes) {
+        match stage_candidate(&self.staging, &Candidate::given(&path), self.max_bytes, &self.trust) {
             // A copy whose bytes are no longer those of its name is not the generation that was asked for.
             Ok(plugin) if plugin.sha256() == sha256 => {
                 self.made.push(plugin.watch());

@@ -179,6 +179,15 @@ impl Shelf {
         self.apply(refused, now_ms)
     }
 
+    /// Refuses every sound file for which there is a reason.
+    pub(super) fn refuse_where(&mut self, why: impl Fn(&Staged) -> Option<Reason>, now_ms: i64) -> Vec<PluginChange> {
+        let refusal = |plugin: &Staged| {
+            Some(Update::Refused(Refused::new(plugin.file_name(), why(plugin)?).knowing(Facts::of(plugin))))
+        };
+        let refused: Vec<_> = self.sound().filter_map(refusal).collect();
+        if refused.is_empty() { Vec::new() } else { self.apply(refused, now_ms) }
+    }
+
     fn keep(&mut self, plugin: Staged) {
         let name = plugin.file_name().to_owned();
         let shelved = self.files.entry(name).or_insert(Shelved { plugin: None, verdict: None });
@@ -268,7 +277,8 @@ impl Shelf {
         let id = winner.integration_type();
         let (name, version) = (winner.file_name(), &winner.manifest().version);
         let before = self.in_use.get(id).map(Generation::from).or_else(|| self.before.get(id).cloned());
-        Some(match before.filter(|generation| generation.sha256 != winner.sha256()) {
+        let signed = winner.signed_by().map_or_else(String::new, |key| format!(", signed with {key}"));
+        let mut reason = match before.filter(|generation| generation.sha256 != winner.sha256()) {
             Some(old) if old.file_name != name => Reason::new(
                 ReasonCode::ContentChanged,
                 format!("{name} provides {id} {version} in place of {} ({})", old.file_name, old.version),
@@ -282,7 +292,9 @@ impl Shelf {
                 format!("{name} was replaced by other content of the same version: {id} {version}"),
             ),
             None => Reason::new(ReasonCode::Accepted, format!("{name} provides {id} {version}")),
-        })
+        };
+        reason.sentence.push_str(&signed);
+        Some(reason)
     }
 
     fn switch(&mut self, winners: BTreeMap<IntegrationType, Staged>) -> Vec<PluginChange> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::super::trust::signature_path;
 use super::super::verdict::file_name_of;
 
 /// By what a change of a file is recognised. Owner and mode are in it, because trust is asked again when they change.
@@ -20,6 +21,8 @@ pub(in crate::plugin) struct Stamp {
     modified_ns: i128,
     /// When anything of the file changed last; unlike the time of modification nobody can set it back.
     changed_ns: i128,
+    /// The same of the signature beside it, with its inode: a signature that comes later makes another file of it.
+    signature: Option<(u64, i128)>,
 }
 
 impl From<&Metadata> for Stamp {
@@ -33,6 +36,7 @@ impl From<&Metadata> for Stamp {
             uid: metadata.uid(),
             modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
             changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+            signature: None,
         }
     }
 }
@@ -40,7 +44,7 @@ impl From<&Metadata> for Stamp {
 impl Stamp {
     /// The stamp that no file has.
     pub(super) fn nothing() -> Self {
-        Self { device: 0, inode: 0, size: 0, mode: 0, uid: 0, modified_ns: 0, changed_ns: 0 }
+        Self { device: 0, inode: 0, size: 0, mode: 0, uid: 0, modified_ns: 0, changed_ns: 0, signature: None }
     }
 
     /// For how long nothing of the file has changed, by the wall clock; none when that is in the future.
@@ -113,7 +117,9 @@ pub(in crate::plugin) fn list(folder: &Path) -> io::Result<Listing> {
             listing.links.insert(name.clone(), target);
         }
         // A link that leads nowhere stands for itself: it gets a verdict like any other entry.
-        let stamp = Stamp::from(&std::fs::metadata(&path).unwrap_or(itself));
+        let signature = std::fs::metadata(signature_path(&path)).map(|metadata| Stamp::from(&metadata));
+        let signature = signature.ok().map(|stamp| (stamp.inode, stamp.changed_ns));
+        let stamp = Stamp { signature, ..Stamp::from(&std::fs::metadata(&path).unwrap_or(itself)) };
         listing.files.insert(name, Seen { path, stamp });
     }
     Ok(listing)
@@ -130,7 +136,16 @@ pub(super) mod tests {
         pub(in crate::plugin::discovery) fn of(size: u64, now: SystemTime, age: Duration) -> Self {
             let changed_ns = i128::try_from(now.duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
                 - i128::try_from(age.as_nanos()).unwrap();
-            Self { device: 1, inode: 1, size, mode: 0o100_644, uid: 0, modified_ns: changed_ns, changed_ns }
+            Self {
+                device: 1,
+                inode: 1,
+                size,
+                mode: 0o100_644,
+                uid: 0,
+                modified_ns: changed_ns,
+                changed_ns,
+                signature: None,
+            }
         }
     }
 

@@ -196,7 +196,8 @@ impl Resting {
         }
     }
 
-    fn look_again_at_all(&mut self, now: Instant) {
+    /// As [`Self::look_again`], at every file.
+    pub(in crate::plugin) fn look_again_at_all(&mut self, now: Instant) {
         for file_name in self.files.keys().cloned().collect::<Vec<_>>() {
             self.look_again(&file_name, now);
         }

@@ -13,6 +13,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 
+use super::super::trust::SIGNATURE_EXTENSION;
 use super::super::verdict::file_name_of;
 use super::folder::{Listing, is_candidate_name};
 
@@ -163,6 +164,9 @@ impl<W: Fn()> Hearing<W> {
                     self.told.finished.lock().insert(name);
                 }
                 worth_a_look = true;
+            } else {
+                let name = file_name_of(path);
+                worth_a_look |= name.strip_suffix(SIGNATURE_EXTENSION).is_some_and(is_candidate_name);
             }
         }
         worth_a_look

@@ -2,6 +2,8 @@
 //!
 //! Numbers and names are those of the System V ABI, chapters 4 and 5, and of the LSB's symbol versioning.
 
+use std::ops::Range;
+
 use gatehouse_abi::HEADER_SYMBOL;
 use gatehouse_plugin_api::manifest;
 use object::Endianness;
@@ -9,6 +11,7 @@ use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHeader as _, SectionTable, Sym as _};
 use object::read::{ReadRef, SectionIndex};
 
+use crate::plugin::trust::{SIGNATURE_MOST_BYTES, SIGNATURE_SECTION};
 use crate::reason::{Reason, ReasonCode};
 
 /// More sections, dynamic entries or version requirements than any real library has.
@@ -22,6 +25,8 @@ const MOST_LIBRARIES: usize = 512;
 const MOST_FOLDERS: usize = 64;
 /// The bytes of an ELF header that tell class, byte order, type and machine.
 const IDENTITY_BYTES: u64 = 20;
+/// The header that every 64-bit ELF file begins with.
+const HEADER_BYTES: u64 = 64;
 
 /// The machine this program was built for, as an ELF file names it.
 const RUNNING_MACHINE: elf::Machine = if cfg!(target_arch = "x86_64") {
@@ -39,6 +44,8 @@ const RUNNING_MACHINE: elf::Machine = if cfg!(target_arch = "x86_64") {
 pub(super) struct Library {
     /// The content of the manifest's section.
     pub(super) manifest_section: Vec<u8>,
+    /// Where in the file the section for a signature lies, if there is one.
+    pub(super) signature: Option<Range<u64>>,
     /// Whether the symbol is exported by which the host finds the plugin's module.
     pub(super) exports_header: bool,
     /// The libraries it needs, by the names that the dynamic linker looks for.
@@ -66,9 +73,12 @@ pub(super) fn read<'data, R: ReadRef<'data>>(file_name: &str, data: R) -> Result
     if sections.len() > MOST_ENTRIES {
         return Err(too_many(file_name, MOST_ENTRIES, "sections"));
     }
-    let reader = Reader { file_name, data, endian, sections };
+    let table = header.e_shoff(endian);
+    let section_table = (table, table.saturating_add(sections.len() as u64 * u64::from(header.e_shentsize(endian))));
+    let reader = Reader { file_name, data, endian, sections, section_table };
     reader.check_type(header)?;
     let mut library = Library { manifest_section: reader.manifest_section()?, ..Library::default() };
+    library.signature = reader.signature_section(segments)?;
     reader.dynamic(&mut library)?;
     reader.exports(&mut library).map_err(damaged)?;
     reader.versions(&mut library)?;
@@ -194,6 +204,8 @@ struct Reader<'data, 'name, R: ReadRef<'data>> {
     data: R,
     endian: Endianness,
     sections: SectionTable<'data, FileHeader64<Endianness>, R>,
+    /// Where the section headers begin and end.
+    section_table: (u64, u64),
 }
 
 impl<'data, R: ReadRef<'data>> Reader<'data, '_, R> {
@@ -252,6 +264,49 @@ impl<'data, R: ReadRef<'data>> Reader<'data, '_, R> {
         let content =
             section.data(self.endian, self.data).map_err(|error| damaged("lies outside the file").caused_by(error))?;
         Ok(content.to_vec())
+    }
+
+    /// Refused when it is loaded or too large: what stands in it is not signed.
+    fn signature_section(&self, segments: &[ProgramHeader64<Endianness>]) -> Result<Option<Range<u64>>, Reason> {
+        let Some((_, section)) = self.sections.section_by_name(self.endian, SIGNATURE_SECTION.as_bytes()) else {
+            return Ok(None);
+        };
+        let damaged = |problem: &str| {
+            let sentence = format!("{}: the section {SIGNATURE_SECTION} {problem}", self.file_name);
+            Reason::new(ReasonCode::DamagedFile, sentence)
+        };
+        let (offset, size) = section.file_range(self.endian).ok_or_else(|| damaged("has no place in the file"))?;
+        let length = self.data.len().unwrap_or(0);
+        let Some(end) = offset.checked_add(size).filter(|end| *end <= length) else {
+            return Err(damaged("lies outside the file"));
+        };
+        if size > SIGNATURE_MOST_BYTES as u64 {
+            return Err(damaged("is larger than any signature"));
+        }
+        let touches = |segment: &ProgramHeader64<Endianness>| {
+            let (start, size) = segment.file_range(self.endian);
+            size > 0 && start < end && offset < start.saturating_add(size)
+        };
+        if segments.iter().any(touches) {
+            return Err(damaged("lies in a part of the file that is loaded"));
+        }
+        // The section headers are what says where the signature is, so they are never a part of it.
+        let (table, table_end) = self.section_table;
+        let in_tables = offset < HEADER_BYTES || (table < end && offset < table_end);
+        if in_tables || self.sections.iter().any(|other| self.shares_bytes(section, other, offset..end)) {
+            return Err(damaged("shares bytes with another part of the file"));
+        }
+        Ok(Some(offset..end))
+    }
+
+    fn shares_bytes(
+        &self,
+        section: &SectionHeader64<Endianness>,
+        other: &SectionHeader64<Endianness>,
+        range: Range<u64>,
+    ) -> bool {
+        let Some((start, size)) = other.file_range(self.endian) else { return false };
+        !std::ptr::eq(section, other) && size > 0 && start < range.end && range.start < start.saturating_add(size)
     }
 
     fn dynamic(&self, library: &mut Library) -> Result<(), Reason> {

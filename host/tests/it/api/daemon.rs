@@ -14,6 +14,7 @@ use gatehouse_host::home::Home;
 use gatehouse_host::integration::{Ground, Integrations};
 use gatehouse_host::log::HostLog;
 use gatehouse_host::plugin::catalog::Catalog;
+use gatehouse_host::plugin::trust::Trust;
 use gatehouse_host::store::{CommitPolicy, Store};
 use gatehouse_plugin_api::Value;
 use gatehouse_plugin_api::ids::IntegrationId;
@@ -50,7 +51,10 @@ impl Daemon {
         let limits = ReadingLimits { queue_rows: 1_000, subscriber_rows: SUBSCRIBER_ROWS };
         let house = House::open(store.clone(), clock.clone(), limits).await.unwrap();
         let config = Arc::new(Config::default());
-        let catalog = Catalog::open(&home, &config.plugins, store.clone(), clock.clone()).await.unwrap();
+        let catalog =
+            Catalog::open(&home, &config.plugins, Trust::open(&home, &config.trust), store.clone(), clock.clone())
+                .await
+                .unwrap();
         let ground = Ground { home: home.clone(), config, store, house: house.clone(), catalog, clock };
         let integrations = Integrations::open(ground.clone()).await.unwrap();
         let log = HostLog::in_memory(100);

@@ -52,6 +52,8 @@ pub(crate) struct PluginFile {
     pub(crate) run_path: Option<String>,
     /// Versions needed of libc.so.6.
     pub(crate) versions: Vec<String>,
+    /// The content of a section for a signature, and whether it lies in the part that is loaded.
+    pub(crate) signature: Option<(Vec<u8>, bool)>,
     /// Bytes that change the content and nothing else.
     pub(crate) salt: String,
 }
@@ -79,6 +81,7 @@ impl PluginFile {
             needed: vec!["libc.so.6".to_owned()],
             run_path: None,
             versions: vec!["GLIBC_2.2.5".to_owned()],
+            signature: None,
             salt: String::new(),
         }
     }
@@ -117,6 +120,10 @@ impl PluginFile {
         file.section(".dynamic", SHT_DYNAMIC, 1, dynamic);
         if let Some(content) = self.section_content() {
             file.section(SECTION, SHT_PROGBITS, 0, content);
+        }
+        if let Some((content, is_loaded)) = &self.signature {
+            file.loaded = (!is_loaded).then_some(file.bytes.len() as u64);
+            file.section(".gatehouse.sig", SHT_PROGBITS, 0, content.clone());
         }
         file.finish()
     }
@@ -200,6 +207,8 @@ struct Image {
     headers: Vec<u8>,
     names: Strings,
     dynamic: (u64, u64),
+    /// Where the loaded part ends when that is before the end.
+    loaded: Option<u64>,
 }
 
 impl Image {
@@ -209,7 +218,7 @@ impl Image {
         bytes.extend(file.machine.to_le_bytes());
         bytes.extend(1_u32.to_le_bytes());
         bytes.resize(HEADER + 2 * PROGRAM_HEADER, 0);
-        Self { bytes, headers: vec![0; SECTION_HEADER], names: Strings::new(), dynamic: (0, 0) }
+        Self { bytes, headers: vec![0; SECTION_HEADER], names: Strings::new(), dynamic: (0, 0), loaded: None }
     }
 
     fn section(&mut self, name: &str, kind: u32, link: u32, content: Vec<u8>) {
@@ -248,6 +257,7 @@ impl Image {
         let count = u16::try_from(self.headers.len() / SECTION_HEADER).expect("few");
         self.bytes.extend(std::mem::take(&mut self.headers));
         let length = self.bytes.len() as u64;
+        let loaded = self.loaded.unwrap_or(length);
         let mut put = |at: usize, value: &[u8]| self.bytes[at..at + value.len()].copy_from_slice(value);
         put(32, &(HEADER as u64).to_le_bytes());
         put(40, &table.to_le_bytes());
@@ -257,7 +267,7 @@ impl Image {
         put(58, &(SECTION_HEADER as u16).to_le_bytes());
         put(60, &count.to_le_bytes());
         put(62, &index.to_le_bytes());
-        let segments = [(PT_LOAD, 0, length), (PT_DYNAMIC, self.dynamic.0, self.dynamic.1)];
+        let segments = [(PT_LOAD, 0, loaded), (PT_DYNAMIC, self.dynamic.0, self.dynamic.1)];
         for (number, (kind, offset, size)) in segments.into_iter().enumerate() {
             let at = HEADER + number * PROGRAM_HEADER;
             put(at, &u32::to_le_bytes(kind));

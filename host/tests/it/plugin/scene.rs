@@ -9,6 +9,7 @@ use gatehouse_host::clock::Clock;
 use gatehouse_host::config;
 use gatehouse_host::home::Home;
 use gatehouse_host::plugin::catalog::Catalog;
+use gatehouse_host::plugin::trust::Trust;
 use gatehouse_host::plugin::{Decision, PluginChange, Verdict};
 use gatehouse_host::reason::ReasonCode;
 use gatehouse_host::store::{CommitPolicy, Store};
@@ -26,6 +27,7 @@ pub(crate) struct Scene {
     pub(crate) home: Home,
     pub(crate) store: Store,
     pub(crate) config: config::Plugins,
+    pub(crate) trust: config::Trust,
     pub(crate) catalog: Catalog,
     pub(crate) changes: broadcast::Receiver<PluginChange>,
 }
@@ -38,6 +40,11 @@ impl Scene {
 
     /// A home in which something lies before the catalog opens.
     pub(crate) async fn with(prepare: impl FnOnce(&Home)) -> Self {
+        Self::trusting(config::Trust::default(), prepare).await
+    }
+
+    /// A home that does not let everything in.
+    pub(crate) async fn trusting(trust: config::Trust, prepare: impl FnOnce(&Home)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().join("home"));
         fs::create_dir_all(home.plugins_dir()).unwrap();
@@ -45,14 +52,15 @@ impl Scene {
         // Short, so that tests are quick; the rules do not depend on how long it is.
         let config = config::Plugins { stable_for_ms: 40, rescan_every_ms: 200, ..config::Plugins::default() };
         let store = open_store(&home);
-        let catalog = Catalog::open(&home, &config, store.clone(), Clock::system()).await.unwrap();
+        let catalog =
+            Catalog::open(&home, &config, Trust::open(&home, &trust), store.clone(), Clock::system()).await.unwrap();
         let changes = catalog.subscribe();
-        Self { folder, home, store, config, catalog, changes }
+        Self { folder, home, store, config, trust, catalog, changes }
     }
 
     /// The daemon stops and starts again; `meanwhile` happens in between.
     pub(crate) async fn restart(self, meanwhile: impl FnOnce(&Home)) -> Self {
-        let Self { folder, home, store, config, catalog, changes } = self;
+        let Self { folder, home, store, config, trust, catalog, changes } = self;
         drop(changes);
         catalog.close().await;
         drop(catalog);
@@ -60,9 +68,10 @@ impl Scene {
         drop(store);
         meanwhile(&home);
         let store = open_store(&home);
-        let catalog = Catalog::open(&home, &config, store.clone(), Clock::system()).await.unwrap();
+        let catalog =
+            Catalog::open(&home, &config, Trust::open(&home, &trust), store.clone(), Clock::system()).await.unwrap();
         let changes = catalog.subscribe();
-        Self { folder, home, store, config, catalog, changes }
+        Self { folder, home, store, config, trust, catalog, changes }
     }
 
     /// The path of a name in the plugins folder.
@@ -114,6 +123,9 @@ impl Scene {
             loop {
                 match self.changes.recv().await.unwrap() {
                     PluginChange::Verdict(_) => {}
+                    PluginChange::Revoked { integration_type, reason, .. } => {
+                        return format!("!{integration_type} {}", reason.code);
+                    }
                     PluginChange::Available(plugin) => {
                         return format!("+{} {}", plugin.integration_type(), plugin.manifest().version);
                     }
@@ -132,7 +144,7 @@ impl Scene {
         let mut uses = Vec::new();
         while let Ok(change) = self.changes.try_recv() {
             match change {
-                PluginChange::Verdict(_) => {}
+                PluginChange::Verdict(_) | PluginChange::Revoked { .. } => {}
                 PluginChange::Available(plugin) => uses.push(format!("+{}", plugin.integration_type())),
                 PluginChange::Unavailable { integration_type, .. } => uses.push(format!("-{integration_type}")),
             }
