@@ -97,11 +97,13 @@ pub struct Plugins {
     pub rescan_every_ms: u64,
     /// The largest file that is looked at, in MiB.
     pub max_file_mb: u64,
+    /// Generations of a plugin that are kept beside those in use, to go back to.
+    pub keep_generations: usize,
 }
 
 impl Default for Plugins {
     fn default() -> Self {
-        Self { stable_for_ms: 100, rescan_every_ms: 30_000, max_file_mb: 100 }
+        Self { stable_for_ms: 100, rescan_every_ms: 30_000, max_file_mb: 100, keep_generations: 3 }
     }
 }
 
@@ -131,6 +133,14 @@ pub struct Integrations {
     pub flow_expires_ms: u64,
     /// How many start at once.
     pub start_parallel: usize,
+    /// How long a new version that has taken over is on trial: a failure goes back to the version before.
+    pub trial_ms: u64,
+    /// How long calls are held for the calls in flight to end, at the switch to a new version.
+    pub switch_hold_ms: u64,
+    /// How long a new version that has started waits for a moment to take over before it is given up.
+    pub switch_within_ms: u64,
+    /// When a new version that was given up is tried again.
+    pub switch_retry_ms: u64,
 }
 
 impl Default for Integrations {
@@ -147,6 +157,10 @@ impl Default for Integrations {
             stop_within_ms: 10_000,
             flow_expires_ms: 900_000,
             start_parallel: 8,
+            trial_ms: 600_000,
+            switch_hold_ms: 50,
+            switch_within_ms: 60_000,
+            switch_retry_ms: 300_000,
         }
     }
 }

@@ -21,6 +21,7 @@ mod manage;
 mod problems;
 mod registry;
 mod supervisor;
+mod upgrade;
 mod view;
 
 use std::sync::Arc;

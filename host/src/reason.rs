@@ -191,6 +191,14 @@ reason_codes! {
     KilledAtStop = "killed_at_stop", "Tell the plugin's author: stop must return within 10 s.";
     /// Its new generation failed and the one before runs again.
     WentBack = "went_back", "Correct the new version and copy it again.";
+    /// A new version wants to be allowed more than a person granted; the version before runs.
+    WantsMore = "wants_more", "Read what it wants, and allow it if you want it: plugin allow.";
+    /// A new version needs a setting; the version before runs.
+    UpgradeNeedsConfig = "upgrade_needs_config", "Give the settings that the new version needs: integration set.";
+    /// A new version found no moment to take over; the version before runs.
+    UpgradeWaits = "upgrade_waits", "Nothing: it is tried again.";
+    /// A newer version is there and not used, because a person or a failure pinned the one that runs.
+    Pinned = "pinned", "Let it be used with plugin unpin.";
 }
 
 impl Serialize for ReasonCode {

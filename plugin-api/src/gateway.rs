@@ -143,7 +143,8 @@ pub trait IntegrationGateway: Sized + 'static {
         Err(Error::unsupported(format!("{entity} has no stream")))
     }
 
-    /// What a newer version of this plugin takes over at an upgrade. Deadline 5 s.
+    /// What a newer version of this plugin takes over at an upgrade: the last thing it is asked before `stop`, and every
+    /// call waits meanwhile. Empty when there is nothing. Deadline 5 s.
     ///
     /// # Errors
     /// The upgrade goes on without.
@@ -151,7 +152,8 @@ pub trait IntegrationGateway: Sized + 'static {
         Ok(Vec::new())
     }
 
-    /// Takes over what [`IntegrationGateway::export_state`] gave, before `start`. Deadline 5 s.
+    /// Takes over what [`IntegrationGateway::export_state`] of the version before gave. Called once it has started and
+    /// nothing more is asked of that one; calls wait meanwhile. Deadline 5 s.
     ///
     /// # Errors
     /// The upgrade goes on without.

@@ -119,6 +119,25 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// Whether this one grants the other as well.
+    pub fn covers(&self, other: &Self) -> bool {
+        let reaches = |host: &str, port: u16, other: &str, other_port: u16| {
+            // Port 0 of an attribute's host is the attribute's own port.
+            let any_port = port == 0 && !host.starts_with('{');
+            (host == "*" || host == other) && (any_port || port == other_port)
+        };
+        match (self, other) {
+            (Self::Network { host, port }, Self::Network { host: other, port: other_port })
+            | (Self::Udp { host, port }, Self::Udp { host: other, port: other_port }) => {
+                reaches(host, *port, other, *other_port)
+            }
+            (Self::Read { path }, Self::Read { path: other }) => {
+                other == path || other.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            }
+            _ => self == other,
+        }
+    }
+
     /// The need in plain words.
     pub fn sentence(&self) -> String {
         let at = |host: &str, port: u16| match (host, port) {
@@ -138,6 +157,11 @@ impl Capability {
             Self::Unknown => "something that this host does not know".to_owned(),
         }
     }
+}
+
+/// What is wanted beyond what is granted.
+pub fn wants_more<'a>(granted: &[Capability], wanted: &'a [Capability]) -> Vec<&'a Capability> {
+    wanted.iter().filter(|need| !granted.iter().any(|grant| grant.covers(need))).collect()
 }
 
 /// Why a section's content is not a manifest.

@@ -87,6 +87,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("plugins", "max_file_mb", count(1, 4_096), "The largest plugin file that is looked at, in MiB."),
     key(
+        "plugins",
+        "keep_generations",
+        count(0, 100),
+        "Generations of a plugin that are kept beside those in use, for plugin rollback.",
+    ),
+    key(
         "integrations",
         "backoff_ms",
         Kind::MillisList { min: 1, max: DAY },
@@ -137,6 +143,30 @@ pub const KEYS: &[Key] = &[
         "How long an activation or deactivation waits for a person.",
     ),
     key("integrations", "start_parallel", count(1, 1_000), "How many integrations start at the same time."),
+    key(
+        "integrations",
+        "trial_ms",
+        millis(1, 30 * DAY),
+        "How long a new version of a plugin is on trial once it has taken over: a failure goes back to the version before.",
+    ),
+    key(
+        "integrations",
+        "switch_hold_ms",
+        millis(1, 60_000),
+        "How long calls are held at most for those in flight to end, when a new version takes over.",
+    ),
+    key(
+        "integrations",
+        "switch_within_ms",
+        millis(1, DAY),
+        "How long a new version that has started waits for a moment to take over before it is given up.",
+    ),
+    key(
+        "integrations",
+        "switch_retry_ms",
+        millis(1, 30 * DAY),
+        "When a new version that found no moment to take over is tried again.",
+    ),
     key("history", "keep_days", count(0, 36_500), "How many days readings are kept; 0 keeps them for ever."),
     key("history", "expire_every_ms", millis(10, 30 * DAY), "How often old readings are deleted."),
     key("history", "commit_every_ms", millis(1, 10_000), "The longest time between a reading and its commit."),

@@ -22,7 +22,7 @@ pub(super) async fn ask<R: DeserializeOwned + Send>(
     doing: &str,
 ) -> Result<R, OperationError> {
     let integration = registry.find(id)?;
-    let running = integration.running().ok_or_else(|| not_running(&integration.view()))?;
+    let running = integration.enter().await.ok_or_else(|| not_running(&integration.view()))?;
     running.gateway.call(op, request).await.map_err(|error| match error.code {
         ErrorCode::Gone => OperationError::Unavailable(format!("{id} ended while {doing}: try again")),
         _ => OperationError::Gateway { integration: id.clone(), error },

@@ -24,7 +24,7 @@ pub(super) async fn set(
         return Err(OperationError::invalid(format!("{address} is read-only: it is sensed and cannot be set")));
     }
     state.kind.check(&value).map_err(|problem| OperationError::invalid(format!("{address}: {problem}")))?;
-    let running = integration.running().ok_or_else(|| not_running(&integration.view()))?;
+    let running = integration.enter().await.ok_or_else(|| not_running(&integration.view()))?;
     let request = Control { entity: declaration.name.clone(), state: state.name.clone(), value, payload };
     let outcome: ControlOutcome = running.gateway.call(&ops::CONTROL, &request).await.map_err(|error| {
         let integration = address.entity.integration.clone();

@@ -6,8 +6,9 @@
 //! after it, and one for the key-value stores. A lane that is full refuses, so a flood costs its sender alone.
 //!
 //! After a switch the generation is retired: what it had asked before is still done, what comes later is dropped and
-//! counted.
+//! counted. Before it the new generation is held: what it asks is kept until it takes over.
 
+mod held;
 mod lanes;
 mod snapshots;
 
@@ -22,8 +23,9 @@ use gatehouse_plugin_api::message::{Health, Log, Progress};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+use self::held::Held;
 use self::snapshots::{Snapshots, SyncWindow};
 use crate::gateway::{HostCalls, HostReply};
 use crate::integration::ground::Base;
@@ -75,6 +77,14 @@ struct Parts {
     house_lane: mpsc::Sender<lanes::Job>,
     store_lane: mpsc::Sender<lanes::Job>,
     snapshots: Snapshots,
+    /// There until it has taken over: its readings and declarations.
+    held: Mutex<Option<Held>>,
+    /// There until it has taken over: its kept values.
+    aside: Mutex<Option<Overlay>>,
+    /// Something held waits for a commit.
+    wants_commit: Notify,
+    /// Another generation has taken over: its store is closed, whatever waits there.
+    replaced: AtomicBool,
 }
 
 impl HostSide {
@@ -92,6 +102,10 @@ impl HostSide {
             house_lane,
             store_lane,
             snapshots: Snapshots::default(),
+            held: Mutex::default(),
+            aside: Mutex::default(),
+            wants_commit: Notify::new(),
+            replaced: AtomicBool::new(false),
         }));
         lanes::run_house(Arc::downgrade(&side.0), house_jobs);
         lanes::run_store(Arc::downgrade(&side.0), store_jobs);
@@ -135,6 +149,12 @@ impl HostSide {
 }
 
 impl Parts {
+    /// Drops and counts a call that comes after the switch.
+    fn drop_late(&self, reply: HostReply) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        refuse(reply, ErrorCode::Cancelled, "this generation of the plugin is stopped: its calls are dropped");
+    }
+
     fn tell(&self, told: Told) {
         if let Access::Full(tell) = &self.access {
             tell(told);
@@ -148,7 +168,9 @@ impl Parts {
         } else if *op == ops::HEALTH {
             wire::decode::<Health>(request).map(|mut health| {
                 shorten(&mut health.message);
-                self.tell(Told::Health(health));
+                if let Some(health) = self.hold_health(health) {
+                    self.tell(Told::Health(health));
+                }
             })
         } else if *op == ops::PROGRESS {
             wire::decode::<Progress>(request).map(|mut progress| {
@@ -181,8 +203,7 @@ impl HostCalls for HostSide {
             return;
         };
         if !parts.open.load(Ordering::SeqCst) {
-            parts.dropped.fetch_add(1, Ordering::Relaxed);
-            refuse(reply, ErrorCode::Cancelled, "this generation of the plugin is stopped: its calls are dropped");
+            parts.drop_late(reply);
             return;
         }
         if request.len() > REQUEST_BYTES {

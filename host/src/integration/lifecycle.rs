@@ -172,6 +172,18 @@ impl Life {
             }
             Input::Probed(Ok(())) => self.plugin_here(true, effects),
             Input::Probed(Err(reason)) => self.note_on_generation(went_back("its new version does not start", &reason)),
+            Input::UpgradeTold(note) => {
+                self.note = note;
+                self.refresh(at);
+            }
+            Input::Switched if self.runs() => {
+                self.forget_words();
+                self.note = None;
+                self.well_since_ms = Some(at.now_ms);
+                self.refresh(at);
+                effects.push(Effect::KeepGood);
+            }
+            Input::WentBack { note, runs } => self.gone_back(note, runs, effects),
             Input::Started if self.actual == Actual::Starting => {
                 self.well_since_ms = Some(at.now_ms);
                 self.actual = Actual::Running;
@@ -220,7 +232,8 @@ impl Life {
             },
             Input::Stopped { late } if self.stopping() => self.stopped(late, effects),
             // What comes too late for the state it was meant for.
-            Input::Started
+            Input::Switched
+            | Input::Started
             | Input::StartFailed { .. }
             | Input::PollOk
             | Input::PollFailed(..)
@@ -280,6 +293,17 @@ impl Life {
         }
         if self.holds_gateway() {
             self.note = Some(note);
+        }
+    }
+
+    /// The generation before is in the place of one that failed: it is started once nothing of that one runs.
+    fn gone_back(&mut self, note: Reason, runs: bool, effects: &mut Vec<Effect>) {
+        self.forgive();
+        self.note = Some(note);
+        if runs {
+            self.stop(Then::AsWanted, effects);
+        } else if !self.stopping() {
+            self.settle(effects);
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) async fn page(
     request: ManageRequest,
 ) -> Result<ManagePage, OperationError> {
     let integration = registry.find(id)?;
-    let running = integration.running().ok_or_else(|| not_running(&integration.view()))?;
+    let running = integration.enter().await.ok_or_else(|| not_running(&integration.view()))?;
     let failed = |error: CallError| match error.code {
         ErrorCode::Gone => OperationError::Unavailable(format!("{id} ended before the page was there: try again")),
         _ => OperationError::Gateway { integration: id.clone(), error },

@@ -129,7 +129,10 @@ impl Registry {
         // A generation that waits for settings is who they are for; else the one in use, which may run on in the place of
         // a file that failed or was refused; else the file.
         let newer = supervised.newer();
-        let running = supervised.running().filter(|_| newer.is_none());
+        let running = match newer {
+            Some(_) => None,
+            None => supervised.enter().await,
+        };
         let in_use = newer.clone().or_else(|| running.as_ref().map(|running| running.plugin.clone()));
         let plugin = match (in_use, self.base.plugins.plugin_now(&view.integration_type)) {
             (Some(plugin), _) | (None, PluginNow::Here(plugin)) => plugin,
@@ -142,7 +145,7 @@ impl Registry {
         let specs = &plugin.manifest().attributes;
         let before = supervised.settings();
         let whole = attributes::complete(specs, &values, Given::Fixed(&before)).map_err(OperationError::fields)?;
-        let fields = match running {
+        let fields = match &running {
             Some(running) => match validate(&running.gateway, &whole).await {
                 Ok(fields) => fields,
                 Err(error) if error.fields.is_empty() => {
@@ -159,6 +162,8 @@ impl Registry {
         if !fields.is_empty() {
             return Err(OperationError::fields(fields));
         }
+        // The supervisor may switch before it takes the change.
+        drop(running);
         let checked_by_newer = newer.map(|newer| newer.sha256().to_owned());
         let mut attributes = whole;
         if checked_by_newer.is_some() {

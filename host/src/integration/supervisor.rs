@@ -5,6 +5,7 @@
 //! that the outcome of an attempt that was given up changes nothing.
 
 mod bring_up;
+mod crossing;
 mod effects;
 mod handle;
 mod inputs;
@@ -12,6 +13,7 @@ mod news;
 mod publish;
 mod revoked;
 mod synchronize;
+mod upgrading;
 mod wishes;
 
 use std::collections::BTreeSet;
@@ -30,19 +32,22 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 pub(super) use bring_up::{Running, Unfit, failure_of_launch, fields_of, try_out, validate};
-pub(super) use handle::Supervised;
+pub(super) use handle::{Entered, Supervised};
 pub(super) use inputs::{Activation, Came, Change, Input};
 
 use self::bring_up::{BroughtUp, failure_of_call};
+use self::crossing::Turns;
 use self::handle::Shared;
 use self::inputs::Reply;
+use self::upgrading::{Chosen, GoingBack, UnderWay};
 use super::OperationError;
 use super::ground::{Base, PluginNow};
 use super::lifecycle::{self, Life, Moment, Policy, Presence};
+use super::upgrade::{self, Upgrade};
 use super::view::{IntegrationView, LifecycleEvent};
 use crate::plugin::Staged;
 use crate::reason::{Reason, ReasonCode};
-use crate::store::IntegrationRow;
+use crate::store::{IntegrationRow, Trial, UpgradeRow};
 
 struct Supervisor {
     base: Arc<Base>,
@@ -61,7 +66,24 @@ struct Supervisor {
     good_before: Option<Option<String>>,
     /// The new generation takes the place of one that ran until now.
     switching: bool,
+    /// Where a new generation stands.
+    upgrade: Upgrade,
+    /// What the integration is held to, as it is saved.
+    held: UpgradeRow,
+    held_unsaved: bool,
+    /// A new generation that is started beside the one in use.
+    crossing: Option<UnderWay>,
+    /// People who wait until it has taken over, or not.
+    crossing_waits: Vec<Reply>,
+    /// The candidate waits for the next start of the one in use to be tried.
+    untried: bool,
+    /// A start put a generation on trial.
+    trial_began: bool,
+    /// The generation in use failed on trial: done once the input is through.
+    going_back: Option<GoingBack>,
     epoch: u64,
+    /// The last epoch that was given out.
+    epochs: u64,
     cancel: CancellationToken,
     /// Cancelled when the daemon ends.
     ending: CancellationToken,
@@ -112,6 +134,7 @@ impl Supervisor {
             running: RwLock::new(None),
             settings: RwLock::new(row.attributes.clone()),
             turn: Arc::default(),
+            turns: Arc::<Turns>::default(),
             unique_id: RwLock::new(row.unique_id.clone()),
             newer: RwLock::new(None),
             last_success_ms: AtomicI64::new(0),
@@ -130,7 +153,16 @@ impl Supervisor {
             wants_settings: None,
             good_before: None,
             switching: false,
+            upgrade: Upgrade::default(),
+            held: UpgradeRow::default(),
+            held_unsaved: false,
+            crossing: None,
+            crossing_waits: Vec::new(),
+            untried: false,
+            trial_began: false,
+            going_back: None,
             epoch: 0,
+            epochs: 0,
             cancel: CancellationToken::new(),
             ending: CancellationToken::new(),
             gateways: TaskTracker::new(),
@@ -154,7 +186,11 @@ impl Supervisor {
         Supervised { inputs, view: seen, shared }
     }
 
-    async fn run(mut self, mut heard: mpsc::UnboundedReceiver<Input>, first: Vec<lifecycle::Effect>) {
+    async fn run(mut self, mut heard: mpsc::UnboundedReceiver<Input>, mut first: Vec<lifecycle::Effect>) {
+        if let Some(reason) = self.remember().await {
+            let refused = Presence::Refused(reason);
+            (self.life, first) = Life::begin(self.row.desired, refused, moment(&self.base));
+        }
         self.log_transition(None);
         self.announce();
         self.perform(first);
@@ -162,7 +198,8 @@ impl Supervisor {
         let mut due_at_ms = None;
         let mut timer = Box::pin(clock.sleep(Duration::ZERO));
         loop {
-            let due = self.life.due_at_ms(&self.policy);
+            let of_upgrade = self.upgrade.due_at_ms().filter(|_| self.running().is_some());
+            let due = self.life.due_at_ms(&self.policy).into_iter().chain(of_upgrade).min();
             // A new timer only for a new moment: other inputs do not push it away.
             if due != due_at_ms {
                 due_at_ms = due;
@@ -174,7 +211,7 @@ impl Supervisor {
                 input = heard.recv() => input,
                 () = &mut timer, if due_at_ms.is_some() => {
                     due_at_ms = None;
-                    self.step(lifecycle::Input::TimerDue);
+                    self.time_is_up().await;
                     continue;
                 }
             };
@@ -189,8 +226,26 @@ impl Supervisor {
                     return;
                 }
             }
-            self.save_good().await;
+            self.follow_up().await;
         }
+    }
+
+    async fn time_is_up(&mut self) {
+        let now_ms = self.base.clock.now_ms();
+        if self.running().is_some() && self.upgrade.due_at_ms().is_some_and(|due| due <= now_ms) {
+            self.upgrade_step(upgrade::Input::TimerDue);
+        }
+        if self.life.due_at_ms(&self.policy).is_some_and(|due| due <= now_ms) {
+            self.step(lifecycle::Input::TimerDue);
+        }
+        self.follow_up().await;
+    }
+
+    /// What an input left to be written.
+    async fn follow_up(&mut self) {
+        self.go_back().await;
+        self.save_good().await;
+        self.save_held().await;
     }
 
     async fn hear(&mut self, input: Input) -> Next {
@@ -224,8 +279,11 @@ impl Supervisor {
                 self.synchronize(Some(reply));
                 self.announce();
             }
-            Input::Plugin(now) => self.plugin_now(now),
             Input::Revoked(sha256, reason) => self.revoked(&sha256, reason),
+            Input::Plugin(now) => self.plugin_now(now).await,
+            Input::Crossed(epoch, crossed) => self.crossed(epoch, crossed).await,
+            // It is in the database, whatever became of the start.
+            Input::Came(_, Came::TrialBegan(trial)) => self.trial_began(*trial),
             Input::TriedOut(sha256, outcome) => self.tried_out(&sha256, outcome),
             Input::Came(epoch, came) if epoch == self.epoch => self.came(came),
             // A gateway that came up after its attempt was given up runs for nobody.
@@ -235,33 +293,45 @@ impl Supervisor {
         Next::Go
     }
 
-    fn plugin_now(&mut self, now: PluginNow) {
+    async fn plugin_now(&mut self, now: PluginNow) {
         match now {
             PluginNow::Here(plugin) => {
                 let known = |known: &Option<Staged>| known.as_ref().is_some_and(|k| k.sha256() == plugin.sha256());
                 let new = !known(&self.plugin) && !known(&self.candidate);
                 // The file that runs is back in its place: what was tried instead does not matter any more.
                 let back = known(&self.plugin);
-                let old = if new && self.running().is_some() && self.life.holds_gateway() {
-                    self.candidate.replace(plugin)
+                if new {
+                    self.lift_pin(&plugin);
+                }
+                if new && self.running().is_some() && self.life.holds_gateway() {
+                    let old = self.candidate.replace(plugin);
+                    self.base.let_go_of(old);
                 } else if new {
-                    self.base.let_go_of(self.candidate.take());
-                    self.plugin.replace(plugin)
+                    let old = self.candidate.take().into_iter().chain(self.plugin.take());
+                    self.base.let_go_of(old);
+                    match self.choose(plugin).await {
+                        Chosen::None(reason) => {
+                            self.step(lifecycle::Input::PluginRefused(reason));
+                            return;
+                        }
+                        chosen => self.take_chosen(chosen),
+                    }
                 } else if back {
-                    self.candidate.take()
-                } else {
-                    None
-                };
-                self.base.let_go_of(old);
+                    let old = self.candidate.take();
+                    self.base.let_go_of(old);
+                    self.upgrade_step(upgrade::Input::Gone);
+                }
                 self.step(lifecycle::Input::PluginHere { new });
             }
             PluginNow::Missing(reason) => {
                 self.candidate = None;
+                self.upgrade_step(upgrade::Input::Gone);
                 self.plugin = None;
                 self.step(lifecycle::Input::PluginGone(reason));
             }
             PluginNow::Refused(reason) => {
                 self.candidate = None;
+                self.upgrade_step(upgrade::Input::Gone);
                 // What runs may be started again from its staged copy.
                 if !self.life.holds_gateway() {
                     self.plugin = None;
@@ -275,11 +345,17 @@ impl Supervisor {
         if self.candidate.as_ref().is_none_or(|candidate| candidate.sha256() != sha256) {
             return;
         }
-        match &outcome {
-            Ok(()) => self.take_newer(),
-            Err(reason) => self.note_need(reason),
+        let how = self.candidate.as_ref().map_or(upgrade::How::Beside, |candidate| self.how(candidate));
+        if let Err(reason) = &outcome {
+            self.note_need(reason);
         }
-        self.step(lifecycle::Input::Probed(outcome));
+        self.upgrade_step(upgrade::Input::Tried(outcome.map(|()| how)));
+    }
+
+    fn trial_began(&mut self, trial: Trial) {
+        self.row.last_good_sha256 = Some(trial.to.sha256.clone());
+        self.held.trial = Some(trial);
+        self.trial_began = true;
     }
 
     /// The next start is that of the newer generation.
@@ -311,6 +387,13 @@ impl Supervisor {
                 self.previous = before;
                 let goes_back = self.goes_back(&reason);
                 let why = reason.clone();
+                if goes_back {
+                    self.put_on_trial();
+                    let otherwise = lifecycle::Input::StartFailed { failure, reason: reason.clone(), goes_back: false };
+                    if self.failed_on_trial(&reason, otherwise) {
+                        return;
+                    }
+                }
                 self.step(lifecycle::Input::StartFailed { failure, reason, goes_back });
                 if goes_back {
                     self.note_need(&why);
@@ -328,22 +411,31 @@ impl Supervisor {
                 if let Some(running) = self.let_go() {
                     self.discard(running);
                 }
-                self.step(lifecycle::Input::Ended(exit.reason));
+                if !self.failed_on_trial(&exit.reason, lifecycle::Input::Ended(exit.reason.clone())) {
+                    self.leave_upgrade();
+                    self.step(lifecycle::Input::Ended(exit.reason));
+                }
             }
             Came::Polled(Ok(())) => {
                 self.succeeded();
+                self.upgrade_polled(Ok(()));
                 self.step(lifecycle::Input::PollOk);
             }
             // The gateway's end is heard of by itself.
             Came::Polled(Err(error)) if error.code == ErrorCode::Gone => {}
             Came::Polled(Err(error)) => {
                 let (failure, reason) = failure_of_call(&error, "a poll", ReasonCode::PollFailed);
+                self.upgrade_polled(Err((failure, &reason)));
+                if self.going_back.is_some() {
+                    return;
+                }
                 self.step(lifecycle::Input::PollFailed(failure, reason));
             }
             Came::SyncLasts => self.sync_lasts(),
             Came::Synchronized(_) if stopping => {}
             Came::Synchronized(outcome) => self.synchronized(outcome),
             Came::News(news) => self.news(&news),
+            Came::TrialBegan(trial) => self.trial_began(*trial),
             Came::SettingsTaken(taken) => {
                 self.telling = false;
                 if let (Ok(SettingsOutcome::Applied), Some(values), Some(running)) =

@@ -118,6 +118,7 @@ impl Catalog {
             trust: trust.clone(),
             _trust_watch: trust_watch,
             max_bytes,
+            keep: config.keep_generations,
             rescan_every: Duration::from_millis(config.rescan_every_ms),
             resting,
             shelf,

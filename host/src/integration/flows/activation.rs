@@ -60,6 +60,7 @@ impl Flow {
         clip(&mut done.title);
         clip(&mut done.info_message);
         let attributes = attributes::complete(self.specs(), &done.attributes, Given::Nothing)?;
+        let entered = self.enter().await;
         let running = match self.gateway_for(&attributes).await {
             Ok(running) => running,
             Err(gave_up) => return Ok(gave_up.into()),
@@ -75,7 +76,7 @@ impl Flow {
             });
         }
         test_connection(&running, &attributes).await?;
-        drop(running);
+        drop((running, entered));
         match self.save_and_start(FlowDone { attributes, ..done }).await {
             Ok(turn) => Ok(turn),
             Err(error) => Ok(Turn::Abort { code: "not_saved".to_owned(), message: error.to_string() }),

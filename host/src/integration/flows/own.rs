@@ -18,7 +18,7 @@ use crate::integration::flow_view::FlowKind;
 use crate::integration::ground::Base;
 use crate::integration::host_calls::{HostSide, Overlay};
 use crate::integration::lifecycle::Failure;
-use crate::integration::supervisor::{Running, failure_of_launch};
+use crate::integration::supervisor::{Entered, Running, failure_of_launch};
 use crate::reason::Reason;
 
 /// How often one turn is asked of another gateway after the one before died.
@@ -82,6 +82,8 @@ impl Flow {
     pub(super) async fn ask(&mut self, answer: Option<FlowAnswer>) -> Result<FlowReply, GaveUp> {
         let mut last = String::new();
         for _ in 0..=RELAUNCHES {
+            // No other generation takes over while this one has the question.
+            let _entered = self.enter().await;
             let running = self.gateway().await?;
             match self.ask_of(&running, answer.clone()).await {
                 Ok(reply) => return Ok(reply),
@@ -95,6 +97,11 @@ impl Flow {
             self.registry.base().problems.note(running.plugin.sha256(), &exit.reason);
         }
         Err(GaveUp::new("worker_lost", format!("the plugin ended again and again during its flow: {last}")))
+    }
+
+    /// The turn to speak with the gateway of the integration that is there, if it runs.
+    pub(super) async fn enter(&self) -> Option<Entered> {
+        self.target.existing.as_ref()?.enter().await
     }
 
     /// The gateway to ask: the running one, or a worker of the flow's own.

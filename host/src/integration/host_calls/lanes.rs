@@ -10,9 +10,9 @@ use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Access, Parts, Told};
+use super::{Access, Overlay, Parts, Told, held};
 use crate::gateway::HostReply;
-use crate::store::{KvSpace, StoreError};
+use crate::store::{KvSpace, StoreError, Written};
 
 /// The largest value of a key-value store, in bytes.
 const VALUE_BYTES: usize = 1024 * 1024;
@@ -27,6 +27,12 @@ pub(super) enum Job {
     Call { op: &'static Op, request: Vec<u8>, reply: HostReply, waits: Waits, serial: Option<u64> },
     /// Tell when everything before is done.
     Mark(oneshot::Sender<()>),
+    /// Do what was held, and everything later as usual.
+    Release(oneshot::Sender<()>),
+    /// Stand still until the switch is done (`true`) or given up.
+    Still { reached: oneshot::Sender<()>, over: oneshot::Receiver<bool> },
+    /// Hand out what was kept aside, and stand still until it is committed (`true`) or not.
+    Kept { written: oneshot::Sender<Vec<Written>>, committed: oneshot::Receiver<bool> },
 }
 
 /// The bytes of one waiting call, counted while it waits.
@@ -66,6 +72,13 @@ pub(super) fn run_house(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Mark(done) => drop(done.send(())),
+                Job::Release(done) => {
+                    let Some(parts) = parts.upgrade() else { return };
+                    held::release(&parts).await;
+                    let _ = done.send(());
+                }
+                // For the other lane.
+                Job::Still { .. } | Job::Kept { .. } => {}
                 Job::Call { op, request, reply, waits, serial } => {
                     let Some(parts) = parts.upgrade() else { return };
                     if matches!(parts.access, Access::Provisional(_)) {
@@ -77,7 +90,7 @@ pub(super) fn run_house(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
                             Ok(None) => reply.complete(&Ok(())),
                             Err(error) => reply.complete::<()>(&Err(error)),
                         }
-                    } else {
+                    } else if let Some(reply) = parts.hold(op, &request, reply) {
                         house_call(&parts, op, &request, reply).await;
                     }
                     drop(waits);
@@ -128,7 +141,7 @@ async fn emit(parts: &Parts, request: &[u8]) -> Result<EmitOutcome, CallError> {
     Ok(outcome)
 }
 
-fn answer_after_flush<T: serde::Serialize + Send + 'static>(
+pub(super) fn answer_after_flush<T: serde::Serialize + Send + 'static>(
     parts: &Arc<Parts>,
     outcome: Result<T, CallError>,
     reply: HostReply,
@@ -149,8 +162,16 @@ pub(super) fn run_store(parts: Weak<Parts>, mut jobs: mpsc::Receiver<Job>) {
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Mark(done) => drop(done.send(())),
+                Job::Still { reached, over } => held::stand_still(&parts, reached, over).await,
+                Job::Kept { written, committed } => held::hand_out(&parts, written, committed).await,
+                // For the other lane.
+                Job::Release(_) => {}
                 Job::Call { op, request, reply, waits, .. } => {
                     let Some(parts) = parts.upgrade() else { return };
+                    if parts.replaced.load(Ordering::SeqCst) {
+                        parts.drop_late(reply);
+                        continue;
+                    }
                     store_call(&parts, op, &request, reply).await;
                     drop(waits);
                 }
@@ -183,10 +204,7 @@ async fn store_call(parts: &Parts, op: &Op, request: &[u8], reply: HostReply) {
 
 async fn get(parts: &Parts, space: KvSpace, request: &[u8]) -> Result<MaybeBlob, CallError> {
     let Key { key } = wire::decode(request)?;
-    let written = match &parts.access {
-        Access::Provisional(overlay) => overlay.lock().get(&(space, key.clone())).cloned(),
-        Access::Full(_) => None,
-    };
+    let written = parts.overlay(|overlay| overlay.get(&(space, key.clone())).cloned()).flatten();
     let bytes = match written {
         Some(written) => written,
         None => parts.base.store.kv_get(&parts.id, space, &key).await.map_err(store_failed)?,
@@ -204,18 +222,18 @@ async fn set(parts: &Parts, space: KvSpace, key: String, value: Option<Vec<u8>>)
     {
         return refused(format!("the value of {key:?} has {bytes} bytes: at most {VALUE_BYTES} are possible"));
     }
-    match &parts.access {
-        Access::Provisional(overlay) => {
-            let mut overlay = overlay.lock();
-            let kept = overlay.iter().filter(|((at, name), _)| (*at, name) != (space, &key));
-            let bytes: usize = kept.map(|((_, key), value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
-            if bytes + key.len() + value.as_ref().map_or(0, Vec::len) > OVERLAY_BYTES {
-                return refused(format!("before activation is done at most {OVERLAY_BYTES} bytes are kept"));
-            }
-            overlay.insert((space, key), value);
-            Ok(())
+    let aside = parts.overlay(|overlay| {
+        let kept = overlay.iter().filter(|((at, name), _)| (*at, name) != (space, &key));
+        let bytes: usize = kept.map(|((_, key), value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
+        if bytes + key.len() + value.as_ref().map_or(0, Vec::len) > OVERLAY_BYTES {
+            return refused(format!("before it is in use at most {OVERLAY_BYTES} bytes are kept"));
         }
-        Access::Full(_) => parts.base.store.kv_set(&parts.id, space, &key, value).await.map_err(store_failed),
+        overlay.insert((space, key.clone()), value.clone());
+        Ok(())
+    });
+    match aside {
+        Some(done) => done,
+        None => parts.base.store.kv_set(&parts.id, space, &key, value).await.map_err(store_failed),
     }
 }
 
@@ -223,19 +241,28 @@ async fn keys(parts: &Parts, space: KvSpace, request: &[u8]) -> Result<Keys, Cal
     let Key { key: prefix } = wire::decode(request)?;
     let stored = parts.base.store.kv_keys(&parts.id, space, &prefix).await.map_err(store_failed)?;
     let mut keys: HashSet<String> = stored.into_iter().collect();
-    if let Access::Provisional(overlay) = &parts.access {
-        for ((_, key), value) in overlay.lock().iter().filter(|((at, key), _)| *at == space && key.starts_with(&prefix))
-        {
+    parts.overlay(|overlay| {
+        for ((_, key), value) in overlay.iter().filter(|((at, key), _)| *at == space && key.starts_with(&prefix)) {
             if value.is_some() {
                 keys.insert(key.clone());
             } else {
                 keys.remove(key);
             }
         }
-    }
+    });
     let mut keys: Vec<String> = keys.into_iter().collect();
     keys.sort_unstable();
     Ok(Keys { keys })
+}
+
+impl Parts {
+    /// What is kept aside from the database: during a flow, or until the generation has taken over.
+    fn overlay<T>(&self, with: impl FnOnce(&mut Overlay) -> T) -> Option<T> {
+        match &self.access {
+            Access::Provisional(overlay) => Some(with(&mut overlay.lock())),
+            Access::Full(_) => self.aside.lock().as_mut().map(with),
+        }
+    }
 }
 
 /// The plugin learns that it failed, not how the host's database is made.

@@ -76,6 +76,12 @@ pub(in crate::integration) enum Input {
     PluginRevoked(Reason),
     /// The new generation was tried in a worker of its own.
     Probed(Result<(), Reason>),
+    /// What there is to tell of a new generation that waits, or nothing any more.
+    UpgradeTold(Option<Reason>),
+    /// A new generation that was started beside it has taken over.
+    Switched,
+    /// The generation in use failed on trial and the one before is in its place; whether something of it `runs` still.
+    WentBack { note: Reason, runs: bool },
     /// The gateway is launched and its `start` came back well.
     Started,
     /// It could not be launched or started; nothing of it runs any more. With the failure, whether there is an

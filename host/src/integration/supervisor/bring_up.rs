@@ -10,6 +10,8 @@ use gatehouse_plugin_api::message::Attributes;
 use gatehouse_plugin_api::ops;
 use tokio_util::sync::CancellationToken;
 
+use super::crossing::Turns;
+use super::upgrading::generation_of;
 use crate::clock::Clock;
 use crate::gateway::{Confinement, Exit, Gateway, Hosting};
 use crate::integration::ground::Base;
@@ -18,6 +20,7 @@ use crate::integration::lifecycle::Failure;
 use crate::integration::manage::Panes;
 use crate::plugin::Staged;
 use crate::reason::{Reason, ReasonCode};
+use crate::store::{StoreError, Trial, UpgradeRow};
 
 /// A gateway with all that belongs to its generation. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,27 +57,52 @@ pub(super) struct BringUp {
     pub(super) attributes: AttributeValues,
     /// The content that ran well last, when it is another one.
     pub(super) good: Option<String>,
+    /// What the integration is held to, and until when a trial lasts: when one is to begin.
+    pub(super) trial: Option<BeginTrial>,
     pub(super) host: HostSide,
     pub(super) cancel: CancellationToken,
+}
+
+/// How a trial begins with a start.
+pub(super) struct BeginTrial {
+    pub(super) held: UpgradeRow,
+    pub(super) until_ms: i64,
+    pub(super) told: Box<dyn FnOnce(Trial) + Send + Sync>,
 }
 
 impl BringUp {
     /// Waits for its turn, launches and starts.
     pub(super) async fn run(self) -> BroughtUp {
-        let (base, good) = (Arc::clone(&self.base), self.good.clone());
-        match self.start().await {
-            BroughtUp::Failed { failure, reason, .. } => {
-                let before = match &good {
-                    Some(sha256) => base.plugins.generation(sha256).await,
-                    None => None,
-                };
-                BroughtUp::Failed { failure, reason, before }
-            }
+        let mut this = self;
+        let before = match &this.good {
+            Some(sha256) => this.base.plugins.generation(sha256).await,
+            None => None,
+        };
+        if let (Some(before), Some(begin)) = (&before, this.trial.take())
+            && let Err(error) = this.begin_trial(before, begin).await
+        {
+            let sentence = "the data from before the new version could not be kept";
+            let reason = Reason::new(ReasonCode::StartFailed, sentence).caused_by(error);
+            return BroughtUp::Failed { failure: Failure::Passing, reason, before: None };
+        }
+        match this.start().await {
+            BroughtUp::Failed { failure, reason, .. } => BroughtUp::Failed { failure, reason, before },
             other => other,
         }
     }
 
-    async fn start(self) -> BroughtUp {
+    /// Puts it on trial: from now on the next start of the daemon knows what to go back to.
+    async fn begin_trial(&self, before: &Staged, begin: BeginTrial) -> Result<(), StoreError> {
+        let BeginTrial { held, until_ms, told } = begin;
+        let trial = Trial { from: generation_of(before), to: generation_of(&self.plugin), until_ms };
+        let held = UpgradeRow { trial: Some(trial.clone()), ..held };
+        self.base.store.upgrade_switch(&self.id, held, Vec::new()).await?;
+        told(trial);
+        Ok(())
+    }
+
+    /// Without a trial.
+    pub(super) async fn start(self) -> BroughtUp {
         let Self { base, id, plugin, hosting, attributes, host, cancel, .. } = self;
         let failed = |failure, reason| BroughtUp::Failed { failure, reason, before: None };
         let turn = tokio::select! {
@@ -161,11 +189,15 @@ pub(super) async fn poll(
     gateway: Arc<dyn Gateway>,
     clock: Clock,
     interval: Duration,
+    turns: Arc<Turns>,
     told: impl Fn(Result<(), CallError>) + Send,
 ) {
     loop {
+        // Not in the middle of a switch.
+        let turn = turns.background.read().await;
         let pause = clock.sleep(interval);
         told(gateway.call_within::<_, ()>(&ops::POLL, &(), interval).await);
+        drop(turn);
         pause.await;
     }
 }

@@ -11,13 +11,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::bring_up::{self, BringUp, BroughtUp, Running, Unfit};
+use super::bring_up::{self, BeginTrial, BringUp, BroughtUp, Running, Unfit};
+use super::crossing::Crossed;
 use super::news::News;
 use super::{Came, Input, Supervisor};
 use crate::gateway::Hosting;
 use crate::integration::attributes;
 use crate::integration::host_calls::{Access, HostSide, Told};
 use crate::integration::lifecycle::{self, Effect};
+use crate::integration::upgrade;
 use crate::reason::{Reason, ReasonCode};
 
 impl Supervisor {
@@ -34,14 +36,16 @@ impl Supervisor {
                     self.start();
                 }
                 Effect::Stop => self.stop(),
-                Effect::Probe => self.try_out(),
+                Effect::Probe => self.found(),
                 Effect::KeepGood => self.keep_good(),
             }
         }
     }
 
     fn start(&mut self) {
-        self.epoch += 1;
+        self.epochs += 1;
+        self.epoch = self.epochs;
+        self.trial_began = false;
         self.waiting.append(&mut self.applying);
         self.telling = false;
         self.untold = None;
@@ -52,8 +56,16 @@ impl Supervisor {
         let Some(plugin) = self.plugin.clone() else { return };
         let hosting = self.base.hosting(&self.row.id);
         self.row.hosting = hosting;
-        let good = self.row.last_good_sha256.as_deref().filter(|good| *good != plugin.sha256());
-        let good = good.map(str::to_owned);
+        let on_trial = self.held.trial.as_ref().filter(|trial| trial.to.sha256 == plugin.sha256());
+        let good = match on_trial {
+            Some(trial) => Some(trial.from.sha256.clone()),
+            None => self.row.last_good_sha256.clone().filter(|good| *good != plugin.sha256()),
+        };
+        let trial = (on_trial.is_none() && good.is_some()).then(|| {
+            let (epoch, inputs) = (self.epoch, self.inputs.clone());
+            let told = move |trial| drop(inputs.send(Input::Came(epoch, Came::TrialBegan(Box::new(trial)))));
+            BeginTrial { held: self.held.clone(), until_ms: self.trial_until(), told: Box::new(told) }
+        });
         if hosting == Hosting::InProcess {
             self.mapped.insert(plugin.sha256().to_owned());
         }
@@ -64,7 +76,8 @@ impl Supervisor {
             plugin,
             hosting,
             good,
-            host: self.host_side(),
+            trial,
+            host: self.host_side(self.epoch, false),
             cancel: self.cancel.clone(),
         };
         self.with_gateway(async move { Came::BroughtUp(bring_up.run().await) });
@@ -76,14 +89,20 @@ impl Supervisor {
         self.previous.is_some() && (self.switching || !outer.contains(&reason.code))
     }
 
-    fn host_side(&self) -> HostSide {
-        let (epoch, inputs) = (self.epoch, self.inputs.clone());
+    /// The host's side of a generation that starts under this epoch; `held` until it has taken over.
+    pub(super) fn host_side(&self, epoch: u64, held: bool) -> HostSide {
+        let inputs = self.inputs.clone();
         let (shared, clock, news) = (Arc::clone(&self.shared), self.base.clock.clone(), Arc::<News>::default());
         let tell = move |told| match told {
             Told::Reading => shared.last_success_ms.store(clock.now_ms(), Ordering::Relaxed),
             told => news.keep(told, epoch, &inputs),
         };
-        HostSide::new(self.row.id.clone(), Arc::clone(&self.base), Access::Full(Box::new(tell)))
+        let (id, base) = (self.row.id.clone(), Arc::clone(&self.base));
+        if held {
+            HostSide::held(id, base, Box::new(tell))
+        } else {
+            HostSide::new(id, base, Access::Full(Box::new(tell)))
+        }
     }
 
     /// Runs something beside this task; its outcome comes back under today's epoch.
@@ -110,22 +129,45 @@ impl Supervisor {
 
     pub(super) fn started(&mut self, running: Running) {
         *self.shared.running.write() = Some(running.clone());
+        self.put_on_trial();
+        self.attend(&running);
+        self.step(lifecycle::Input::Started);
+        if self.untried {
+            self.found();
+        }
+    }
+
+    /// A trial that began with the start of this generation counts from here.
+    pub(super) fn put_on_trial(&mut self) {
+        if std::mem::take(&mut self.trial_began) {
+            let until_ms = self.trial_until();
+            if let Some(trial) = &mut self.held.trial {
+                trial.until_ms = until_ms;
+                self.held_unsaved = true;
+            }
+            self.upgrade_step(upgrade::Input::TookOver);
+        }
+    }
+
+    /// Watches, reads and polls the generation in use.
+    pub(super) fn attend(&mut self, running: &Running) {
         let gateway = Arc::clone(&running.gateway);
         self.beside(async move { Came::Ended(gateway.ended().await) });
         self.succeeded();
         self.synchronize(None);
-        self.step(lifecycle::Input::Started);
         if let Some(interval_ms) = running.plugin.manifest().poll_interval_ms.filter(|ms| *ms > 0) {
             let (epoch, inputs) = (self.epoch, self.inputs.clone());
             let told = move |polled| drop(inputs.send(Input::Came(epoch, Came::Polled(polled))));
             let interval = Duration::from_millis(interval_ms);
-            let poll = bring_up::poll(running.gateway, self.base.clock.clone(), interval, told);
+            let turns = Arc::clone(&self.shared.turns);
+            let poll = bring_up::poll(Arc::clone(&running.gateway), self.base.clock.clone(), interval, turns, told);
             self.poll = Some(tokio::spawn(poll.in_current_span()).abort_handle());
         }
     }
 
     /// Stops what runs, or gives up what is being started.
     fn stop(&mut self) {
+        self.leave_upgrade();
         match self.let_go() {
             Some(running) => self.take_down(running),
             None => self.cancel.cancel(),
@@ -161,7 +203,7 @@ impl Supervisor {
         self.gateways.spawn(async move { running.discard(&base).await }.in_current_span());
     }
 
-    fn try_out(&self) {
+    pub(super) fn try_out(&self) {
         let Some(candidate) = self.candidate.clone() else { return };
         let (base, id) = (Arc::clone(&self.base), self.row.id.clone());
         let attributes = attributes::known(&candidate.manifest().attributes, &self.row.attributes);
@@ -188,6 +230,12 @@ impl Supervisor {
     /// What runs is good: it is what a later switch goes back to.
     fn keep_good(&mut self) {
         self.switching = false;
+        if self.held.granted.is_none()
+            && let Some(plugin) = &self.plugin
+        {
+            self.held.granted = Some(plugin.manifest().capabilities.clone());
+            self.held_unsaved = true;
+        }
         let sha256 = self.plugin.as_ref().map(|plugin| plugin.sha256().to_owned());
         if self.row.last_good_sha256 != sha256 {
             self.good_before = Some(std::mem::replace(&mut self.row.last_good_sha256, sha256));
@@ -215,7 +263,10 @@ impl Supervisor {
             return;
         }
         self.telling = true;
+        let turns = Arc::clone(&self.shared.turns);
         self.beside(async move {
+            // Whoever takes over meanwhile has them from its start.
+            let _turn = turns.calls.read().await;
             let request = Attributes { attributes };
             Came::SettingsTaken(running.gateway.call::<_, SettingsOutcome>(&ops::SETTINGS_CHANGED, &request).await)
         });
@@ -225,6 +276,7 @@ impl Supervisor {
     pub(super) async fn close(mut self, mut heard: mpsc::UnboundedReceiver<Input>) {
         self.ending.cancel();
         self.cancel.cancel();
+        self.leave_upgrade();
         if let Some(running) = self.let_go() {
             running.take_down(&self.base).await;
         }
@@ -234,8 +286,12 @@ impl Supervisor {
         // the answer.
         heard.close();
         while let Ok(input) = heard.try_recv() {
-            if let Input::Came(_, Came::BroughtUp(BroughtUp::Started(running))) = input {
-                running.take_down(&self.base).await;
+            match input {
+                Input::Came(_, Came::BroughtUp(BroughtUp::Started(running))) => {
+                    drop(running.take_down(&self.base).await)
+                }
+                Input::Crossed(_, Crossed::Ready(ready)) => drop(ready.new.take_down(&self.base).await),
+                _ => {}
             }
         }
     }

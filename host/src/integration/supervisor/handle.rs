@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::Supervisor;
 use super::bring_up::Running;
+use super::crossing::Turns;
 use super::inputs::Input;
 use crate::integration::OperationError;
 use crate::integration::ground::Base;
@@ -30,6 +31,21 @@ pub(in crate::integration) struct SettingsTurn {
     _alone: tokio::sync::OwnedMutexGuard<()>,
 }
 
+/// The gateway in use, and the turn to speak with it.
+#[derive(Debug)]
+pub(in crate::integration) struct Entered {
+    running: Running,
+    _turn: tokio::sync::OwnedRwLockReadGuard<()>,
+}
+
+impl std::ops::Deref for Entered {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
 /// What is read without asking the task.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -37,6 +53,8 @@ pub(super) struct Shared {
     pub(super) settings: RwLock<AttributeValues>,
     /// Whose turn it is to change settings: held from reading them until the change is saved.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Who speaks with the gateway in use.
+    pub(super) turns: Arc<Turns>,
     pub(super) unique_id: RwLock<Option<String>>,
     pub(super) newer: RwLock<Option<Staged>>,
     /// 0 when there was none.
@@ -71,6 +89,13 @@ impl Supervised {
     /// The gateway that runs now.
     pub(in crate::integration) fn running(&self) -> Option<Running> {
         self.shared.running.read().clone()
+    }
+
+    /// The gateway that runs now, for a call: held for a moment while a new generation takes over, and kept from being
+    /// switched away until it is dropped. One task enters once at a time.
+    pub(in crate::integration) async fn enter(&self) -> Option<Entered> {
+        let turn = Arc::clone(&self.shared.turns.calls).read_owned().await;
+        self.running().map(|running| Entered { running, _turn: turn })
     }
 
     /// Its settings, secrets included: for a gateway, never for an answer.

@@ -8,6 +8,7 @@ use gatehouse_plugin_api::message::{SettingsOutcome, SyncOutcome};
 use tokio::sync::oneshot;
 
 use super::bring_up::BroughtUp;
+use super::crossing::Crossed;
 use super::handle::SettingsTurn;
 use super::news::News;
 use super::synchronize::SyncReply;
@@ -16,7 +17,7 @@ use crate::integration::OperationError;
 use crate::integration::ground::PluginNow;
 use crate::integration::view::IntegrationView;
 use crate::reason::Reason;
-use crate::store::Desired;
+use crate::store::{Desired, Trial};
 
 /// The answer to a person: the integration once it is settled.
 pub(super) type Reply = oneshot::Sender<Result<Arc<IntegrationView>, OperationError>>;
@@ -59,6 +60,8 @@ pub(in crate::integration) enum Input {
     Plugin(PluginNow),
     /// The generation with this content may not run any longer.
     Revoked(String, Reason),
+    /// The way of a new generation to its switch ended; with the epoch it was given.
+    Crossed(u64, Crossed),
     /// The generation with this content was tried out.
     TriedOut(String, Result<(), Reason>),
     /// What a task of an epoch brought. Of an earlier epoch: too late.
@@ -82,6 +85,8 @@ pub(in crate::integration) enum Came {
     TakenDown(Option<Reason>),
     /// The gateway told something by itself.
     News(Arc<News>),
+    /// A start put a generation on trial: the shadow is there.
+    TrialBegan(Box<Trial>),
     /// What it did with changed settings.
     SettingsTaken(Result<SettingsOutcome, CallError>),
 }

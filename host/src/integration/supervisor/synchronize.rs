@@ -1,5 +1,6 @@
 //! Asking the running gateway for the upstream's entities: after each start, and whenever a person wants it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
@@ -36,9 +37,13 @@ impl Supervisor {
             clock.sleep(SHOWN_AFTER).await;
             Came::SyncLasts
         });
-        let id = self.row.id.clone();
+        let (id, turns) = (self.row.id.clone(), Arc::clone(&self.shared.turns));
         self.beside(async move {
-            let outcome = snapshot(&running).await;
+            let outcome = {
+                // Not in the middle of a switch.
+                let _turn = turns.background.read().await;
+                snapshot(&running).await
+            };
             if let Some(reply) = reply {
                 let answer = outcome.clone().map_err(|error| OperationError::Gateway { integration: id, error });
                 let _ = reply.send(answer);

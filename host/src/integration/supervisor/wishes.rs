@@ -8,9 +8,10 @@ use super::inputs::{Activation, Change, Reply};
 use super::{Supervisor, lifecycle};
 use crate::integration::OperationError;
 use crate::integration::error::is_off;
+use crate::integration::upgrade;
 use crate::integration::view::Actual;
 use crate::plugin::Staged;
-use crate::store::{Desired, KvSpace, StoreError};
+use crate::store::{Desired, KvSpace, StoreError, UpgradeRow};
 
 impl Supervisor {
     pub(super) async fn want(&mut self, desired: Desired, reply: Reply) {
@@ -27,8 +28,12 @@ impl Supervisor {
         }
         self.waiting.push(reply);
         // A person's hand gives a version that failed another chance.
-        if desired == Desired::On && !self.life.holds_gateway() && self.candidate.is_some() {
-            self.plugin = self.candidate.take();
+        if desired == Desired::On && !self.life.holds_gateway() {
+            let candidate = self.candidate.as_ref();
+            let free = candidate.is_some_and(|it| self.hindrance(it).is_none()) && self.held.trial.is_none();
+            if free {
+                self.plugin = self.candidate.take();
+            }
         }
         self.step(lifecycle::Input::Wanted(desired));
     }
@@ -51,10 +56,16 @@ impl Supervisor {
         drop(turn);
         // They are for a newer generation, which takes its place with them; the one that runs knows them not.
         if checked_by_newer.is_some() && checked_by_newer.as_deref() == self.newer().map(Staged::sha256) {
-            self.waiting.push(reply);
-            self.take_newer();
-            let in_use = self.life.holds_gateway();
-            self.step(if in_use { lifecycle::Input::Probed(Ok(())) } else { lifecycle::Input::SettingsSaved });
+            self.wants_settings = None;
+            if self.life.holds_gateway() {
+                self.crossing_waits.push(reply);
+                let how = self.candidate.as_ref().map_or(upgrade::How::Beside, |candidate| self.how(candidate));
+                self.upgrade_step(upgrade::Input::Tried(Ok(how)));
+            } else {
+                self.waiting.push(reply);
+                self.take_newer();
+                self.step(lifecycle::Input::SettingsSaved);
+            }
             return;
         }
         match self.running() {
@@ -100,6 +111,11 @@ impl Supervisor {
         self.shared.settings.write().clone_from(&self.row.attributes);
         self.shared.unique_id.write().clone_from(&self.row.unique_id);
         drop(turn);
+        // The person was shown what it may do.
+        if let Some(plugin) = self.candidate.as_ref().or(self.plugin.as_ref()) {
+            self.held.granted = Some(plugin.manifest().capabilities.clone());
+            self.held_unsaved = true;
+        }
         self.waiting.push(reply);
         if changed && self.life.holds_gateway() {
             self.life.desired = Desired::On;
@@ -121,6 +137,9 @@ impl Supervisor {
         self.row.attributes = AttributeValues::default();
         self.row.info_message.clear();
         self.save().await?;
+        self.held = UpgradeRow::default();
+        self.upgrade = upgrade::Upgrade::default();
+        self.base.store.upgrade_save(&self.row.id, self.held.clone()).await?;
         self.base.store.kv_clear(&self.row.id, KvSpace::Secrets).await?;
         *self.shared.settings.write() = AttributeValues::default();
         Ok(())

@@ -67,14 +67,17 @@ async fn a_new_version_that_does_not_open_leaves_the_old_running() {
 
 #[tokio::test]
 async fn a_new_version_that_does_not_start_gives_way_to_the_old_one() {
-    for code in [ErrorCode::Transient, ErrorCode::Panicked, ErrorCode::BadConfiguration] {
+    for (code, told) in [
+        (ErrorCode::Transient, ReasonCode::WentBack),
+        (ErrorCode::Panicked, ReasonCode::WentBack),
+        (ErrorCode::BadConfiguration, ReasonCode::UpgradeNeedsConfig),
+    ] {
         let rig = running().await;
         let start = move |_: Attributes, _: &ScriptedGateway| fail(code, "the new code is wrong");
         rig.script(&version("2.0.0"), Script::default().on(ops::START, start));
         rig.plugins.put(&version("2.0.0"));
-        let went_back = |view: &crate::integration::IntegrationView| {
-            view.actual == Actual::Running && view.reason.code == ReasonCode::WentBack
-        };
+        let went_back =
+            |view: &crate::integration::IntegrationView| view.actual == Actual::Running && view.reason.code == told;
         let view = rig.until_view("hue", "the old version", went_back).await;
         assert_eq!(view.generation.as_deref(), Some("hue-1.0.0"));
         assert!(view.reason.sentence.contains("the new code is wrong"), "{}", view.reason);
@@ -214,7 +217,7 @@ async fn a_new_version_that_needs_a_setting_waits_for_it_while_the_old_runs() {
     };
     rig.script(&new, Script::default().on(ops::VALIDATE_CONFIGURATION, validate));
     rig.plugins.put(&new);
-    let view = rig.until_view("hue", "its reason", |view| view.reason.code == ReasonCode::WentBack).await;
+    let view = rig.until_view("hue", "its reason", |view| view.reason.code == ReasonCode::UpgradeNeedsConfig).await;
     assert_eq!((view.version.as_deref(), view.attribute_specs.len()), (Some("1.0.0"), 3));
     rig.integrations.set(&id("hue"), super::rig::hass_values()).await.unwrap();
     rig.until_view("hue", "version 2", |view| {
@@ -281,7 +284,7 @@ async fn from_bridge_to_url(start: Script) -> (Rig, Staged) {
     rig.plugins.put(&old);
     rig.activate("hue", super::rig::values(&[("bridge", "attic")], &[])).await;
     rig.plugins.put(&new);
-    let view = rig.until_view("hue", "its reason", |view| view.reason.code == ReasonCode::WentBack).await;
+    let view = rig.until_view("hue", "its reason", |view| view.reason.code == ReasonCode::UpgradeNeedsConfig).await;
     assert_eq!((view.version.as_deref(), view.attribute_specs[0].key.as_str()), (Some("1.0.0"), "url"));
     (rig, old)
 }

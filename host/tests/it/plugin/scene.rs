@@ -50,7 +50,12 @@ impl Scene {
         fs::create_dir_all(home.plugins_dir()).unwrap();
         prepare(&home);
         // Short, so that tests are quick; the rules do not depend on how long it is.
-        let config = config::Plugins { stable_for_ms: 40, rescan_every_ms: 200, ..config::Plugins::default() };
+        let config = config::Plugins {
+            stable_for_ms: 40,
+            rescan_every_ms: 200,
+            keep_generations: 0,
+            ..config::Plugins::default()
+        };
         let store = open_store(&home);
         let catalog =
             Catalog::open(&home, &config, Trust::open(&home, &trust), store.clone(), Clock::system()).await.unwrap();
