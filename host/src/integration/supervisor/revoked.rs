@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use crate::integration::ground::{PluginNow, refusal};
-use crate::integration::lifecycle;
+use crate::integration::{lifecycle, upgrade};
 use crate::plugin::Staged;
 use crate::reason::Reason;
 
@@ -13,6 +13,7 @@ impl Supervisor {
         let is_it = |held: &Option<Staged>| held.as_ref().is_some_and(|held| held.sha256() == sha256);
         if is_it(&self.candidate) {
             self.candidate = None;
+            self.upgrade_step(upgrade::Input::Gone);
         }
         if is_it(&self.previous) {
             self.previous = None;
@@ -32,6 +33,7 @@ impl Supervisor {
             _ => (None, lifecycle::Input::PluginRevoked(refusal(integration_type, reason))),
         };
         self.candidate = None;
+        self.upgrade_step(upgrade::Input::Gone);
         self.plugin = plugin;
         self.step(input);
     }
