@@ -24,6 +24,8 @@ fn main() {
     // that do not know the word say so and go on.
     if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu") {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        // What a plugin's library looks for, it finds in the program before the C library: see `gateway::sys::names`.
+        println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol=getaddrinfo");
     }
     let workspace = read_table(&root.join("Cargo.toml"));
 

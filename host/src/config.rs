@@ -141,6 +141,8 @@ pub struct Integrations {
     pub switch_within_ms: u64,
     /// When a new version that was given up is tried again.
     pub switch_retry_ms: u64,
+    /// What to do on a kernel that lacks a part of the sandbox.
+    pub sandbox: Sandboxing,
 }
 
 impl Default for Integrations {
@@ -161,8 +163,19 @@ impl Default for Integrations {
             switch_hold_ms: 50,
             switch_within_ms: 60_000,
             switch_retry_ms: 300_000,
+            sandbox: Sandboxing::BestEffort,
         }
     }
+}
+
+/// What to do on a kernel that lacks a part of the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sandboxing {
+    /// Run plugins with what there is.
+    BestEffort,
+    /// Run none.
+    Require,
 }
 
 impl Integrations {
@@ -283,4 +296,7 @@ pub struct OneIntegration {
     /// What this integration's plugin may log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// Its plugin's openings of files are noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_trace: Option<bool>,
 }

@@ -31,7 +31,7 @@ pub(crate) use self::answer::clip;
 pub use self::crash::{Crash, Onlooker, Place, Used, Witness};
 pub use self::exchange::{Exchange, Exchanges, InFlight};
 pub use self::isolated::set_worker_program;
-pub use self::sandbox::{Confinement, Refusal};
+pub use self::sandbox::{Confinement, HeldPorts, Kernel, Missing, Refusal, Tried, UndeclaredPath, wants_more};
 use crate::plugin::Staged;
 use crate::reason::Reason;
 
@@ -64,6 +64,11 @@ pub trait Gateway: Send + Sync + fmt::Debug {
 
     /// What it tried and may not do, since it was launched.
     fn refusals(&self) -> Vec<Refusal> {
+        Vec::new()
+    }
+
+    /// Paths that it opened and did not declare, when it is traced.
+    fn undeclared_paths(&self) -> Vec<UndeclaredPath> {
         Vec::new()
     }
 
@@ -156,6 +161,8 @@ pub struct Launch {
     pub hosting: Hosting,
     /// What a worker may do; nothing holds a plugin in the daemon's own process.
     pub confinement: Confinement,
+    /// What of it the kernel has.
+    pub kernel: Kernel,
     /// Bounds and intervals.
     pub timing: GatewayTiming,
     /// Who looks on.

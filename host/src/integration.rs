@@ -41,7 +41,7 @@ pub use self::ground::Ground;
 use self::registry::Registry;
 use self::supervisor::Input;
 pub use self::view::{Actual, IntegrationView, LifecycleEvent, ManagePage};
-use crate::gateway::Refusal;
+use crate::gateway::Tried;
 use crate::reason::Reason;
 use crate::store::Desired;
 
@@ -77,9 +77,12 @@ impl Integrations {
     }
 
     /// What its worker tried and may not do, since it started.
-    pub fn refusals(&self, id: &IntegrationId) -> Vec<Refusal> {
+    pub fn tried(&self, id: &IntegrationId) -> Tried {
         let running = self.0.get(id).and_then(|integration| integration.running());
-        running.map_or(Vec::new(), |running| running.gateway.refusals())
+        running.map_or_else(Tried::default, |running| Tried {
+            refusals: running.gateway.refusals(),
+            undeclared_paths: running.gateway.undeclared_paths(),
+        })
     }
 
     /// Changes from now on.

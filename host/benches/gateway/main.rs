@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gatehouse_host::gateway::{
-    Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, launch, set_worker_program,
+    Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Kernel, Launch, launch, set_worker_program,
 };
 use gatehouse_host::plugin::{Staged, stage};
 use gatehouse_plugin_api::attribute::AttributeValues;
@@ -131,8 +131,9 @@ async fn start(plugin: &Staged, data_dir: &Path, hosting: Hosting) -> Result<Arc
     };
     let timing = GatewayTiming { launch_within: MINUTE, heartbeat_every: MINUTE, heartbeat_within: MINUTE };
     let confinement = Confinement::of(&[], &AttributeValues::default(), data_dir);
+    let kernel = Kernel::found();
     let wanted =
-        Launch { plugin: plugin.clone(), instance, hosting, confinement, timing, onlooker: Default::default() };
+        Launch { plugin: plugin.clone(), instance, hosting, confinement, kernel, timing, onlooker: Default::default() };
     launch(wanted, Arc::new(Unasked)).await.map_err(|reason| anyhow::anyhow!("{reason}"))
 }
 

@@ -23,9 +23,9 @@ impl App {
             .collect();
         let count = |id: &IntegrationId| attached.iter().filter(|owner| **owner == id).count();
         let views = self.integrations().list();
-        let refused = |view: &IntegrationView| self.integrations().refusals(&view.id);
+        let tried = |view: &IntegrationView| self.integrations().tried(&view.id);
         let attached = |view: &IntegrationView| u32::try_from(count(&view.id)).unwrap_or(u32::MAX);
-        views.iter().map(|view| Integration::new(view, attached(view), refused(view))).collect()
+        views.iter().map(|view| Integration::new(view, attached(view), tried(view))).collect()
     }
 
     /// One integration.
@@ -108,7 +108,7 @@ impl App {
             entity.attachment == Attachment::Attached && entity.address.integration == view.id
         };
         let attached = u32::try_from(entities.iter().filter(attached).count()).unwrap_or(u32::MAX);
-        Integration::new(view, attached, self.integrations().refusals(&view.id))
+        Integration::new(view, attached, self.integrations().tried(&view.id))
     }
 }
 

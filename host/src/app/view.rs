@@ -21,5 +21,5 @@ pub use log::LogPage;
 pub use plugin::{Plugin, PluginsFolder};
 pub use status::{LogStatus, Status};
 
-pub use crate::gateway::Refusal;
+pub use crate::gateway::{Missing, Refusal, UndeclaredPath};
 pub use crate::log::LogLine;

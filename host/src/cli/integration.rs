@@ -10,7 +10,7 @@ use super::given::{Given, Keys};
 use super::output::{Output, Tone};
 use super::table::{Table, Toned, pairs};
 use super::{plugin, when, words};
-use crate::api::types::{GivenValues, Integration, Refusal, SyncAnswer};
+use crate::api::types::{GivenValues, Integration, Refusal, SyncAnswer, UndeclaredPath};
 
 pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &Output) -> Result<(), Failure> {
     match command {
@@ -114,6 +114,10 @@ fn shown(integration: &Integration, output: &Output) -> String {
         let times = if *count == 1 { String::new() } else { format!(" ({count} times)") };
         let text = format!("{tried}{times}: not declared");
         rows.push((if at == 0 { "Refused" } else { "" }, output.paint(Tone::Warn, text)));
+    }
+    for (at, UndeclaredPath { path, count }) in integration.undeclared_paths.iter().enumerate() {
+        let times = if *count == 1 { String::new() } else { format!(" ({count} times)") };
+        rows.push((if at == 0 { "Opened" } else { "" }, format!("{path}{times}: not declared")));
     }
     rows.push(("Entities", integration.entities.to_string()));
     if !integration.info_message.is_empty() {

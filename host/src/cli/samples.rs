@@ -33,6 +33,7 @@ pub(super) fn integration(id: &str, actual: Actual, code: ReasonCode, sentence: 
         leaked_generations: 0,
         entities: 12,
         refusals: Vec::new(),
+        undeclared_paths: Vec::new(),
     }
 }
 

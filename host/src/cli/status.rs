@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::output::{Output, Tone};
 use super::table::pairs;
 use super::{when, words};
-use crate::api::types::Status;
+use crate::api::types::{Missing, Status};
 
 pub(super) async fn run(daemon: &Daemon, output: &Output) -> Result<(), Failure> {
     let status = daemon.status().await?;
@@ -46,6 +46,10 @@ fn text(status: &Status, output: &Output) -> String {
         let ids: Vec<_> = status.in_process.iter().map(ToString::to_string).collect();
         let text = format!("{}: a crash there is a crash of the daemon", ids.join(", "));
         rows.insert(3, ("In-process", output.paint(Tone::Warn, text)));
+    }
+    for (at, Missing { part, means }) in status.sandbox_missing.iter().enumerate() {
+        let text = format!("this kernel lacks {part}: {means}");
+        rows.push((if at == 0 { "Sandbox" } else { "" }, output.paint(Tone::Warn, text)));
     }
     if status.log.dropped > 0 {
         rows.push(("Log", format!("{} lines of plugins were dropped: too many came", status.log.dropped)));

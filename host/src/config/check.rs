@@ -175,7 +175,6 @@ impl Check<'_> {
                     Err(format!("{filter:?} is not a log filter ({error}): write a level, for example \"info\""))
                 }
             },
-            (Kind::Word(_), DeValue::String(_)) => Ok(()),
             (Kind::List(form), DeValue::Array(list)) => {
                 for entry in list {
                     let found = match entry.get_ref() {
@@ -188,6 +187,7 @@ impl Check<'_> {
                 }
                 return;
             }
+            (Kind::Word(_), DeValue::String(_)) | (Kind::Switch, DeValue::Boolean(_)) => Ok(()),
             (kind, other) => Err(format!("takes {} and got {}", expected(kind), words(other))),
         };
         if let Err(message) = found {
@@ -228,6 +228,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::MillisList { .. } => "a list of whole numbers of milliseconds, as [1000, 2000]",
         Kind::List(_) => "a list of texts, as [\"…\", \"…\"]",
         Kind::Word(_) | Kind::LogFilter => "text in quotes",
+        Kind::Switch => "true or false",
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A list of texts of one form, which may be empty.
     List(Form),
+    /// `true` or `false`.
+    Switch,
     /// A log filter: a level, or `module=level` parts, separated by commas.
     LogFilter,
 }
@@ -167,6 +169,12 @@ pub const KEYS: &[Key] = &[
         millis(1, 30 * DAY),
         "When a new version that found no moment to take over is tried again.",
     ),
+    key(
+        "integrations",
+        "sandbox",
+        Kind::Word(&["best_effort", "require"]),
+        "On a kernel that lacks a part of the sandbox: run plugins with what there is (best_effort), or none (require). `gatehouse status` tells what is missing.",
+    ),
     key("history", "keep_days", count(0, 36_500), "How many days readings are kept; 0 keeps them for ever."),
     key("history", "expire_every_ms", millis(10, 30 * DAY), "How often old readings are deleted."),
     key("history", "commit_every_ms", millis(1, 10_000), "The longest time between a reading and its commit."),
@@ -218,6 +226,12 @@ pub const KEYS: &[Key] = &[
         "How this integration is run: in a process of its own, or within the daemon (faster; its crash is the daemon's).",
     ),
     key(PER_INTEGRATION, "log", Kind::LogFilter, "What this integration's plugin may log, in the form of log.filter."),
+    key(
+        PER_INTEGRATION,
+        "sandbox_trace",
+        Kind::Switch,
+        "For authors: notes which files the plugin opens and does not declare, in `gatehouse integration show`. Makes every opening slower.",
+    ),
 ];
 
 /// The keys of one table, in order.
@@ -242,6 +256,7 @@ impl Kind {
             Self::Word(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
             Self::List(Form::PublicKey) => "list of minisign public keys, each 56 characters".to_owned(),
             Self::List(Form::Sha256) => "list of SHA-256, each 64 hexadecimal digits".to_owned(),
+            Self::Switch => "true or false".to_owned(),
             Self::LogFilter => "log filter, as text".to_owned(),
         }
     }

@@ -37,9 +37,9 @@ use super::answer::{clipped, in_words};
 use super::codec::{Frame, Kind};
 use super::crash_page::{self, LastWord};
 use super::order::{Hello, Order};
-use super::sandbox::{self, LANDLOCK, Refusals};
+use super::sandbox::{self, Refusals};
 use super::sys::Ended;
-use super::{Crash, Exchanges, Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch, Refusal};
+use super::{Crash, Exchanges, Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch, Refusal, UndeclaredPath};
 use crate::reason::{Reason, ReasonCode};
 
 pub use self::process::set_worker_program;
@@ -90,6 +90,10 @@ impl Gateway for Isolated {
 
     fn refusals(&self) -> Vec<Refusal> {
         self.refusals.list()
+    }
+
+    fn undeclared_paths(&self) -> Vec<UndeclaredPath> {
+        self.refusals.paths()
     }
 
     async fn call_bytes(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
@@ -241,7 +245,7 @@ impl Worker {
         let greet = async {
             self.tell(&file, Kind::Launch, &order)?;
             let hello = self.expect(&file, Kind::Hello).await?;
-            self.guard(&file, &hello)?;
+            self.guard(&file, launch, &hello)?;
             // By now it is in the control group in which it stays.
             self.oom_count = OomCount::of(self.process.pid());
             self.tell(&file, Kind::Go, &[])?;
@@ -254,17 +258,19 @@ impl Worker {
     }
 
     /// Takes over the descriptor where the worker's filter asks, and answers it from now on.
-    fn guard(&mut self, file: &str, hello: &Frame) -> Result<(), Reason> {
+    fn guard(&mut self, file: &str, launch: &Launch, hello: &Frame) -> Result<(), Reason> {
         let failed = |error: std::io::Error| {
             let sentence = format!("{file}: the worker's sandbox could not be taken charge of");
             Reason::new(ReasonCode::WorkerNotStarted, sentence).caused_by(error)
         };
         let hello: Hello = wire::decode(&hello.payload).map_err(|error| failed(std::io::Error::other(error)))?;
-        if hello.landlock < LANDLOCK as u32 {
-            tracing::debug!(landlock = hello.landlock, "this kernel's Landlock is older than the sandbox could use");
+        // A worker on a kernel that lacks a part has nothing to ask.
+        if let Some(listener) = hello.listener {
+            let listener = self.process.descriptor(listener).map_err(failed)?;
+            let worker = (self.process.pid(), self.process.pidfd());
+            let (confinement, refusals) = (launch.confinement.clone(), self.refusals.clone());
+            self.tasks.spawn(sandbox::answer(listener, worker, confinement, refusals).in_current_span());
         }
-        let listener = self.process.descriptor(hello.listener).map_err(failed)?;
-        self.tasks.spawn(sandbox::answer(listener, self.refusals.clone()).in_current_span());
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use gatehouse_plugin_api::wire;
 use serde::{Deserialize, Serialize};
 
-use super::{Confinement, Launch};
+use super::{Confinement, Kernel, Launch};
 
 /// The launch order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,15 +25,15 @@ pub(super) struct Order {
     pub(super) instance: Vec<u8>,
     /// What the worker may do.
     pub(super) confinement: Confinement,
+    /// What of it the kernel has.
+    pub(super) kernel: Kernel,
 }
 
 /// What a worker says before it opens the plugin: the payload of its first frame.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Hello {
-    /// The number, in the worker, of the descriptor where its filter asks.
-    pub(super) listener: i32,
-    /// The version of Landlock that holds it; 0 for none.
-    pub(super) landlock: u32,
+    /// The number, in the worker, of the descriptor where its filter asks, when it does.
+    pub(super) listener: Option<i32>,
 }
 
 impl Order {
@@ -44,6 +44,7 @@ impl Order {
             section: launch.plugin.section().to_vec(),
             instance: wire::encode(&launch.instance),
             confinement: launch.confinement.clone(),
+            kernel: launch.kernel,
         }
     }
 

@@ -1,8 +1,14 @@
 //! What a worker may do: from the manifest's needs and the person's settings to what the kernel is told.
 
 mod confine;
+mod destinations;
 mod filter;
+mod kernel;
+mod listeners;
+mod mediator;
+mod network;
 mod refusals;
+mod wanted;
 
 use std::path::{Path, PathBuf};
 
@@ -10,9 +16,13 @@ use gatehouse_plugin_api::attribute::{AttributeValue, AttributeValues, PlainValu
 use gatehouse_plugin_api::manifest::Capability;
 
 pub use self::confine::Confinement;
-pub(super) use self::confine::{Confined, LANDLOCK};
-pub use self::refusals::Refusal;
-pub(super) use self::refusals::{Refusals, answer};
+use self::destinations::{Destination, Transport};
+pub use self::kernel::{Kernel, Missing};
+pub use self::listeners::HeldPorts;
+pub(super) use self::mediator::answer;
+pub(super) use self::refusals::Refusals;
+pub use self::refusals::{Refusal, Tried, UndeclaredPath};
+pub use self::wanted::wants_more;
 
 impl Confinement {
     /// What the needs come to with these settings; `data_dir` is the integration's own folder.
@@ -27,7 +37,13 @@ impl Confinement {
                 Capability::Execute { path } => confinement.programs.push(PathBuf::from(path)),
                 Capability::Listen { port } => confinement.listen.push(*port),
                 Capability::Multicast => confinement.multicast = true,
-                Capability::Network { .. } | Capability::Udp { .. } | Capability::Unknown => {}
+                Capability::Network { host, port } => {
+                    confinement.destinations.extend(Destination::of(Transport::Tcp, host, *port, settings));
+                }
+                Capability::Udp { host, port } => {
+                    confinement.destinations.extend(Destination::of(Transport::Udp, host, *port, settings));
+                }
+                Capability::Unknown => {}
             }
         }
         confinement

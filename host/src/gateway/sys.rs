@@ -1,6 +1,9 @@
 //! Safe wrappers around the few calls to the kernel and the C library that no dependency offers safely.
 
 pub(super) mod crash;
+mod names;
+mod questions;
+mod sockets;
 
 use std::ffi::CStr;
 use std::fmt;
@@ -10,11 +13,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+pub(super) use self::names::{LOOK_UP, ask_the_host};
+pub(super) use self::questions::{
+    Asked, Verdict, answer_asked, can_filter, has_asked, install_filter, next_asked, read_memory, still_asks,
+    write_memory,
+};
+pub(super) use self::sockets::{Message, connect, send};
 use super::Used;
 
 /// The running C library's version as (major, minor), `None` when it does not tell one.
@@ -33,6 +41,16 @@ pub fn glibc_version() -> Option<(u32, u32)> {
 #[cfg(not(target_env = "gnu"))]
 pub fn glibc_version() -> Option<(u32, u32)> {
     None
+}
+
+/// The version of Landlock's interface that the kernel has; 0 for none.
+#[expect(unsafe_code, reason = "landlock_create_ruleset has no safe wrapper that asks for the version alone")]
+pub(super) fn landlock_version() -> u32 {
+    /// LANDLOCK_CREATE_RULESET_VERSION, linux/landlock.h.
+    const VERSION: libc::c_ulong = 1;
+    // SAFETY: with this flag the kernel reads nothing and makes nothing.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, VERSION) };
+    u32::try_from(version).unwrap_or(0)
 }
 
 /// Closes every descriptor above standard error except `keep`, whatever the parent left open.
@@ -135,93 +153,6 @@ fn unchanged(smaps: &str, files: &[impl AsRef<str>]) -> Vec<Range<usize>> {
 fn range_of(text: &str) -> Option<Range<usize>> {
     let (start, end) = text.split_once('-')?;
     Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
-}
-
-/// One system call of a worker that its filter asks the host about. The caller's thread waits for the answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    /// Which question: what the answer names.
-    pub(super) id: u64,
-    /// The call's number.
-    pub(super) number: i64,
-    /// Its arguments, as the registers held them.
-    pub(super) arguments: [u64; 6],
-}
-
-/// Puts a seccomp filter on the calling thread and gives the descriptor by which its questions are answered.
-///
-/// The process must have given up new privileges (or hold CAP_SYS_ADMIN). Threads that are made later inherit it.
-///
-/// # Errors
-/// The kernel's: `EINVAL` for a kernel before 5.0, which cannot ask.
-#[expect(unsafe_code, reason = "seccomp has no safe wrapper")]
-pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
-    use std::os::fd::FromRawFd;
-    let length = u16::try_from(program.len()).map_err(io::Error::other)?;
-    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    let install = |flags: libc::c_ulong| {
-        // SAFETY: the program is read during the call alone, and the slice that it points into lives longer.
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }
-    };
-    // A thread that waits for an answer is not woken by signals, as far as the kernel can (5.19).
-    let mut listener = install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
-    if listener < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
-        listener = install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
-    }
-    let listener = i32::try_from(listener).map_err(io::Error::other)?;
-    if listener < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel made this descriptor just now for the caller, and nobody else knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(listener) })
-}
-
-/// Whether a question waits.
-///
-/// # Errors
-/// When nobody is left who could ask.
-pub(super) fn has_asked(listener: &OwnedFd) -> io::Result<bool> {
-    let mut polled = [PollFd::new(listener, PollFlags::IN)];
-    rustix::event::poll(&mut polled, Some(&Timespec::default()))?;
-    let came = polled[0].revents();
-    if came.contains(PollFlags::IN) {
-        return Ok(true);
-    }
-    if came.contains(PollFlags::HUP) { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(false) }
-}
-
-/// Takes the next question. Blocks when there is none: poll before.
-///
-/// # Errors
-/// `ENOENT` when the asking thread has gone meanwhile; the kernel's others.
-#[expect(unsafe_code, reason = "an ioctl has no safe wrapper")]
-pub(super) fn next_asked(listener: &OwnedFd) -> io::Result<Asked> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: integers and an array of them: all zeros is a value of it, and what the kernel asks for.
-    let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-    // SAFETY: the request writes one `seccomp_notif` to where the pointer shows, which is one.
-    let result = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification) };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(Asked { id: notification.id, number: i64::from(notification.data.nr), arguments: notification.data.args })
-}
-
-/// How a question is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The call fails with this error number.
-    Errno(i32),
-}
-
-/// Answers a question; nothing when its thread has gone.
-#[expect(unsafe_code, reason = "an ioctl has no safe wrapper")]
-pub(super) fn answer_asked(listener: &OwnedFd, id: u64, verdict: Verdict) {
-    use std::os::fd::AsRawFd;
-    let Verdict::Errno(errno) = verdict;
-    let answer = libc::seccomp_notif_resp { id, val: 0, error: -errno, flags: 0 };
-    // SAFETY: the request reads one `seccomp_notif_resp` from where the pointer shows, which is one.
-    let _ = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) };
 }
 
 /// Ends the process at once: no destructor and no exit handler of a plugin's runs.

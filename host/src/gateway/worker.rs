@@ -29,7 +29,6 @@ use self::outlet::Outlet;
 use super::answer::too_large;
 use super::codec::{CodecError, Decoder, Frame, Kind};
 use super::order::{Hello, Order};
-use super::sandbox::Confined;
 use super::{loader, sys};
 use crate::causes::with_causes;
 use crate::reason::Reason;
@@ -90,10 +89,10 @@ fn live() -> Result<(), WorkerError> {
     }
     let order: Order = wire::decode(&launch.payload).map_err(WorkerError::Order)?;
     // With one thread, before anything of the plugin is mapped.
-    let Confined { landlock, listener } = order.confinement.put_on(order.path()).map_err(WorkerError::Prepare)?;
+    let listener = order.confinement.put_on(order.path(), order.kernel).map_err(WorkerError::Prepare)?;
 
     let link = Arc::new(Link::new(Arc::clone(&socket), order.path()));
-    let hello = Hello { listener: listener.as_raw_fd(), landlock };
+    let hello = Hello { listener: listener.as_ref().map(AsRawFd::as_raw_fd) };
     link.outlet.send(Kind::Hello, 0, 0, wire::encode(&hello))?;
     let Some(go) = inlet.next()? else { return Ok(()) };
     if go.kind != Kind::Go {

@@ -14,9 +14,9 @@ use tokio::sync::{Semaphore, broadcast};
 
 use super::problems::Problems;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Sandboxing};
 use crate::entity::House;
-use crate::gateway::{self, Confinement, Gateway, HostCalls, Hosting, Launch, Onlooker};
+use crate::gateway::{self, Confinement, Gateway, HostCalls, Hosting, Kernel, Launch, Onlooker};
 use crate::home::Home;
 use crate::plugin::catalog::Catalog;
 use crate::plugin::{Decision, PluginChange, Staged};
@@ -204,7 +204,9 @@ impl Base {
 
     /// What a worker of an integration may do with these settings.
     pub(super) fn confinement(&self, id: &IntegrationId, plugin: &Staged, settings: &AttributeValues) -> Confinement {
+        let one = self.config.integration.get(id.as_str());
         Confinement::of(&plugin.manifest().capabilities, settings, &self.home.data_dir(id))
+            .traced(one.and_then(|one| one.sandbox_trace).unwrap_or_default())
     }
 
     /// What to launch for an integration with these settings. Makes its data folder (mode 0700).
@@ -215,6 +217,8 @@ impl Base {
         hosting: Hosting,
         settings: &AttributeValues,
     ) -> Result<Launch, Reason> {
+        let kernel = Kernel::found();
+        self.may_run(id, hosting, kernel)?;
         let data_dir = self.home.data_dir(id);
         make_private_dir(&data_dir).map_err(|error| {
             Reason::new(ReasonCode::StartFailed, format!("the folder {} cannot be made", data_dir.display()))
@@ -234,9 +238,27 @@ impl Base {
             },
             hosting,
             confinement: self.confinement(id, plugin, settings),
+            kernel,
             timing: self.config.integrations.gateway_timing(),
             onlooker: Onlooker::default(),
         })
+    }
+
+    /// Whether the sandbox is whole, where the configuration requires it.
+    fn may_run(&self, id: &IntegrationId, hosting: Hosting, kernel: Kernel) -> Result<(), Reason> {
+        if self.config.integrations.sandbox == Sandboxing::BestEffort {
+            return Ok(());
+        }
+        let refused =
+            |why: String| Err(Reason::new(ReasonCode::SandboxIncomplete, format!("{id} was not started: {why}")));
+        if hosting == Hosting::InProcess {
+            return refused("in the daemon's own process nothing holds it, and the sandbox is required".into());
+        }
+        let missing: Vec<_> = kernel.missing().into_iter().map(|missing| missing.part).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        refused(format!("the sandbox is required, and this kernel lacks {}", missing.join(", ")))
     }
 }
 

@@ -77,7 +77,9 @@ fn a_syntax_error_has_its_line() {
 fn what_is_shown_can_be_read_again() {
     let mut config = Config::default();
     config.log.filter = "warn,\"x\"=debug".into();
-    config.integration.insert("hass".into(), OneIntegration { hosting: Some(Hosting::InProcess), log: None });
+    config
+        .integration
+        .insert("hass".into(), OneIntegration { hosting: Some(Hosting::InProcess), ..OneIntegration::default() });
     let text = show(&Config { log: Config::default().log, ..config.clone() });
     assert_eq!(Config::parse(&text).unwrap(), Config { log: Config::default().log, ..config });
     insta::assert_snapshot!(text);
@@ -87,9 +89,10 @@ fn what_is_shown_can_be_read_again() {
 #[test]
 fn the_table_of_keys_is_complete() {
     let mut config = Config::default();
-    config
-        .integration
-        .insert("ID".into(), OneIntegration { hosting: Some(Hosting::Isolated), log: Some("info".into()) });
+    config.integration.insert(
+        "ID".into(),
+        OneIntegration { hosting: Some(Hosting::Isolated), log: Some("info".into()), sandbox_trace: Some(false) },
+    );
     let values = toml::Value::try_from(&config).unwrap();
     let mut fields = BTreeSet::new();
     for (table, entries) in values.as_table().unwrap() {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::GivenValues;
-use crate::gateway::{Hosting, Refusal};
+use crate::gateway::{Hosting, Refusal, Tried, UndeclaredPath};
 use crate::integration::{Actual, IntegrationView, ManagePage};
 use crate::reason::Reason;
 use crate::schema;
@@ -67,11 +67,13 @@ pub struct Integration {
     pub entities: u32,
     /// What its worker tried and may not do, since it started.
     pub refusals: Vec<Refusal>,
+    /// Paths that its worker opened and its manifest does not declare; only with `sandbox_trace`.
+    pub undeclared_paths: Vec<UndeclaredPath>,
 }
 
 impl Integration {
-    /// The integration with the number of its attached entities and what its worker was refused.
-    pub fn new(view: &IntegrationView, entities: u32, refusals: Vec<Refusal>) -> Self {
+    /// The integration with the number of its attached entities and what its worker tried and may not do.
+    pub fn new(view: &IntegrationView, entities: u32, tried: Tried) -> Self {
         let view = view.clone();
         Self {
             id: view.id,
@@ -94,7 +96,8 @@ impl Integration {
             progress: view.progress,
             leaked_generations: view.leaked_generations,
             entities,
-            refusals,
+            refusals: tried.refusals,
+            undeclared_paths: tried.undeclared_paths,
         }
     }
 }

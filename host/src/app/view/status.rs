@@ -6,7 +6,7 @@ use gatehouse_plugin_api::ids::IntegrationId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::PluginsFolder;
+use super::{Missing, PluginsFolder};
 
 /// How the daemon is and where its things are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -42,6 +42,8 @@ pub struct Status {
     /// Integrations that run in the daemon's own process, where a crash of theirs is a crash of the daemon.
     #[schema(value_type = Vec<String>)]
     pub in_process: Vec<IntegrationId>,
+    /// What of the sandbox this kernel lacks, and what plugins can do without it; empty when nothing is missing.
+    pub sandbox_missing: Vec<Missing>,
     /// Attached entities.
     pub entities: u32,
     /// States that have a value.

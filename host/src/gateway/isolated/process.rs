@@ -69,6 +69,11 @@ impl Process {
         self.child.pid
     }
 
+    /// What stands for the process, also when its number is another's.
+    pub(super) fn pidfd(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.child.pidfd)
+    }
+
     /// A duplicate of a descriptor of the process.
     ///
     /// # Errors

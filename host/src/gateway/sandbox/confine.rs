@@ -9,23 +9,25 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, RulesetAttr, RulesetCreated,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
+use super::destinations::{Destination, Transport};
 use super::filter::{self, Allowed};
+use super::kernel::Kernel;
 use crate::gateway::sys;
 
 /// The Landlock that the rules are written for.
-pub(in crate::gateway) const LANDLOCK: ABI = ABI::V7;
+const LANDLOCK: ABI = ABI::V7;
 /// Most open descriptors of a worker.
 const DESCRIPTORS: u64 = 1_024;
 /// Most bytes of address space: a backstop against a leak that nothing else holds.
 const ADDRESS_SPACE: u64 = 4 << 30;
-/// What every plugin may read besides its own: libraries and their cache, time zones, the roots of certificates, how
-/// names of hosts are looked up.
+/// What every plugin may read besides its own: libraries and their cache, time zones, the roots of certificates, names
+/// of services.
 const SYSTEM: &[&str] = &[
     "/lib",
     "/lib64",
@@ -39,15 +41,18 @@ const SYSTEM: &[&str] = &[
     "/etc/pki",
     "/etc/ca-certificates",
     "/usr/share/ca-certificates",
+    "/etc/nsswitch.conf",
+    "/etc/services",
+    "/etc/protocols",
+];
+/// How names of hosts are looked up, for a worker that does it itself because no host answers it.
+const RESOLVER: &[&str] = &[
     "/etc/resolv.conf",
     "/run/systemd/resolve/stub-resolv.conf",
     "/run/systemd/resolve/resolv.conf",
     "/etc/hosts",
     "/etc/host.conf",
-    "/etc/nsswitch.conf",
     "/etc/gai.conf",
-    "/etc/services",
-    "/etc/protocols",
 ];
 /// What a program needs to be started besides itself.
 const LOADERS: &[&str] =
@@ -66,44 +71,79 @@ pub struct Confinement {
     pub(super) programs: Vec<PathBuf>,
     /// TCP ports it may listen on.
     pub(super) listen: Vec<u16>,
-    /// It may join multicast groups.
+    /// It may join multicast groups and send to them.
     pub(super) multicast: bool,
-}
-
-/// What came of it, and where the filter's questions are answered.
-#[derive(Debug)]
-pub(in crate::gateway) struct Confined {
-    /// The version of Landlock's interface that is enforced; 0 when the kernel has none.
-    pub(in crate::gateway) landlock: u32,
-    pub(in crate::gateway) listener: OwnedFd,
+    /// Where it may connect and send to.
+    pub(super) destinations: Vec<Destination>,
+    /// What it opens is noted, for its author.
+    pub(super) trace: bool,
 }
 
 impl Confinement {
-    /// Puts it on this process, for ever. `library` is the plugin's file.
+    /// The same, with what it opens noted for its author.
+    #[must_use]
+    pub fn traced(mut self, trace: bool) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Puts it on this process, for ever, as far as the kernel has it. `library` is the plugin's file. Gives the
+    /// descriptor where the filter's questions are to be answered, when it asks.
     ///
     /// # Errors
     /// The kernel's.
-    pub(in crate::gateway) fn put_on(&self, library: &Path) -> io::Result<Confined> {
+    pub(in crate::gateway) fn put_on(&self, library: &Path, kernel: Kernel) -> io::Result<Option<OwnedFd>> {
         limit()?;
         rustix::thread::set_no_new_privs(true)?;
-        let landlock = self.restrict(library).map_err(io::Error::other)?;
-        let allowed =
-            Allowed { listen: !self.listen.is_empty(), multicast: self.multicast, execute: !self.programs.is_empty() };
-        let listener = sys::install_filter(&filter::program(allowed, std::process::id()))?;
-        Ok(Confined { landlock, listener })
+        if kernel.landlock > 0 {
+            self.restrict(library, kernel).map_err(io::Error::other)?;
+        }
+        if !kernel.filters {
+            return Ok(None);
+        }
+        let allowed = Allowed {
+            asks: kernel.answers(),
+            udp: self.multicast || self.destinations.iter().any(|one| one.is(Transport::Udp)),
+            listen: !self.listen.is_empty(),
+            multicast: self.multicast,
+            execute: !self.programs.is_empty(),
+            trace: self.trace,
+        };
+        let listener = sys::install_filter(&filter::program(allowed, std::process::id()), allowed.asks)?;
+        if allowed.asks {
+            sys::ask_the_host();
+        }
+        Ok(listener)
+    }
+
+    /// Whether a worker with this process id may open the path, or it is within what may be.
+    pub(super) fn names(&self, path: &Path, pid: u32) -> bool {
+        let own = [self.data_dir.clone(), "/proc/self".into(), format!("/proc/{pid}").into(), "/dev/null".into()];
+        let named = own.iter().chain(&self.readable).chain(&self.devices).chain(&self.programs).map(PathBuf::as_path);
+        named.chain(SYSTEM.iter().map(Path::new)).any(|folder| path.starts_with(folder))
     }
 
     /// Landlock: of files, ports, signals and abstract sockets, what is not named here is refused from now on.
-    fn restrict(&self, library: &Path) -> Result<u32, RulesetError> {
-        let all = AccessFs::from_all(LANDLOCK);
+    fn restrict(&self, library: &Path, kernel: Kernel) -> Result<(), RulesetError> {
+        let level = ABI::from(i32::try_from(kernel.landlock.min(LANDLOCK as u32)).unwrap_or_default());
+        let all = AccessFs::from_all(level);
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let own = all & !(AccessFs::Execute | AccessFs::IoctlDev | AccessFs::MakeChar | AccessFs::MakeBlock);
         let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+        // With a host that connects for the worker there is no rule for it: a second wall behind the filter. Without,
+        // the ports are held, as far as they are declared; looking up names may take a connection to port 53.
+        let answers = kernel.answers();
+        let streams = || self.destinations.iter().filter(|one| one.is(Transport::Tcp));
+        let holds_connections = answers || streams().all(|one| one.port() != 0);
         let mut rules = landlock::Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
             .handle_access(all)?
             .handle_access(AccessNet::BindTcp)?
-            .scope(Scope::from_all(LANDLOCK))?
-            .create()?;
+            .scope(Scope::from_all(level))?;
+        if holds_connections {
+            rules = rules.handle_access(AccessNet::ConnectTcp)?;
+        }
+        let mut rules = rules.create()?;
         rules = allow(rules, [&self.data_dir], own)?;
         rules = allow(rules, [library], AccessFs::ReadFile)?;
         rules = allow(rules, ["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile)?;
@@ -119,10 +159,16 @@ impl Confinement {
         for &port in &self.listen {
             rules = rules.add_rule(NetPort::new(port, AccessNet::BindTcp))?;
         }
-        Ok(match rules.restrict_self()?.landlock {
-            LandlockStatus::Available { effective_abi, .. } => (effective_abi as u32).min(LANDLOCK as u32),
-            _ => 0,
-        })
+        if !answers {
+            rules = allow(rules, RESOLVER, read)?;
+            if holds_connections {
+                for port in streams().map(Destination::port).chain([53]) {
+                    rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
+                }
+            }
+        }
+        rules.restrict_self()?;
+        Ok(())
     }
 }
 

@@ -10,15 +10,23 @@ use libc::{
     SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF, sock_filter,
 };
 
+use crate::gateway::sys::LOOK_UP;
+
 /// What of the sandbox changes the program; the rest is the same for every worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Allowed {
+    /// The host answers: what is asked about is decided there, else it is refused, and connecting is left to Landlock.
+    pub(super) asks: bool,
+    /// UDP sockets may be made; what they send to an address is asked about.
+    pub(super) udp: bool,
     /// Sockets may listen; on which ports is Landlock's part.
     pub(super) listen: bool,
     /// Multicast groups may be joined.
     pub(super) multicast: bool,
     /// Programs may be started; which ones is Landlock's part.
     pub(super) execute: bool,
+    /// Files that are opened are asked about, to be told to an author.
+    pub(super) trace: bool,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -114,7 +122,7 @@ const NEVER: &[i64] = &[
     libc::SYS_setuid, libc::SYS_setgid, libc::SYS_setreuid, libc::SYS_setregid, libc::SYS_setresuid, libc::SYS_setresgid,
     libc::SYS_setfsuid, libc::SYS_setfsgid, libc::SYS_fchown, libc::SYS_setgroups, libc::SYS_capset, libc::SYS_seccomp, libc::SYS_setrlimit,
     // Modes, owners, times and attributes by a path: Landlock leaves them alone.
-    libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_fchownat, libc::SYS_setxattr, libc::SYS_lsetxattr,
+    libc::SYS_truncate, libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_fchownat, libc::SYS_setxattr, libc::SYS_lsetxattr,
     libc::SYS_removexattr, libc::SYS_lremovexattr,
 ];
 
@@ -132,6 +140,17 @@ const NEVER_HERE: &[i64] = &[libc::SYS_kexec_file_load];
 /// A second way to the system that the filter could not look into; libraries go on without it.
 const NOT_THERE: &[i64] =
     &[libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_clone3];
+
+/// Options of `setsockopt` that lead a packet another way than to the address that was checked.
+const ROUTE_OPTIONS: &[(i32, i32)] = &[
+    (libc::IPPROTO_IP, libc::IP_OPTIONS),
+    (libc::IPPROTO_IPV6, 5),  // IPV6_2292RTHDR
+    (libc::IPPROTO_IPV6, 6),  // IPV6_2292PKTOPTIONS
+    (libc::IPPROTO_IPV6, 54), // IPV6_HOPOPTS
+    (libc::IPPROTO_IPV6, 55), // IPV6_RTHDRDSTOPTS
+    (libc::IPPROTO_IPV6, 57), // IPV6_RTHDR
+    (libc::IPPROTO_IPV6, 59), // IPV6_DSTOPTS
+];
 
 /// Options of `setsockopt` that join multicast groups, as (level, option): linux/in.h and linux/in6.h.
 const MULTICAST_OPTIONS: &[(i32, i32)] = &[
@@ -166,6 +185,20 @@ fn rules(allowed: Allowed, pid: u32) -> Vec<Rule> {
     network(&mut rules, allowed);
     processes(&mut rules, allowed, pid);
     itself(&mut rules);
+    if allowed.trace {
+        rules.extend([libc::SYS_openat, libc::SYS_openat2].map(|number| Rule::always(number, End::Ask)));
+        #[cfg(target_arch = "x86_64")]
+        rules.push(Rule::always(libc::SYS_open, End::Ask));
+    }
+    if !allowed.asks {
+        // Nobody is there to be asked.
+        rules.retain(|rule| rule.end != End::Ask || !matches!(rule.number, LOOK_UP | libc::SYS_connect));
+        for rule in &mut rules {
+            if rule.end == End::Ask {
+                rule.end = DENIED;
+            }
+        }
+    }
     rules
 }
 
@@ -176,9 +209,12 @@ fn network(rules: &mut Vec<Rule>, allowed: Allowed) {
             let tests = [is(0, family), kind(libc::SOCK_STREAM), is(2, protocol)];
             rules.push(Rule::when(libc::SYS_socket, tests, End::Allow));
         }
-        for protocol in [0, libc::IPPROTO_UDP] {
-            let tests = [is(0, family), kind(libc::SOCK_DGRAM), is(2, protocol)];
-            rules.push(Rule::when(libc::SYS_socket, tests, End::Allow));
+        // Without a host that looks up names, looking them up takes datagrams.
+        if allowed.udp || !allowed.asks {
+            for protocol in [0, libc::IPPROTO_UDP] {
+                let tests = [is(0, family), kind(libc::SOCK_DGRAM), is(2, protocol)];
+                rules.push(Rule::when(libc::SYS_socket, tests, End::Allow));
+            }
         }
     }
     rules.push(Rule::always(libc::SYS_socket, End::Ask));
@@ -190,6 +226,16 @@ fn network(rules: &mut Vec<Rule>, allowed: Allowed) {
     // Fast open connects without connect.
     for (number, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
         rules.push(Rule::when(number, [has(flags, libc::MSG_FASTOPEN)], UNSUPPORTED));
+    }
+    rules.push(Rule::always(libc::SYS_connect, End::Ask));
+    rules.push(Rule::always(LOOK_UP, End::Ask));
+    if allowed.udp && allowed.asks {
+        // Without an address it goes where the socket is connected to.
+        rules.push(Rule::when(libc::SYS_sendto, [zero(4)], End::Allow));
+        rules.extend([libc::SYS_sendto, libc::SYS_sendmsg, libc::SYS_sendmmsg].map(|n| Rule::always(n, End::Ask)));
+    }
+    for &(level, option) in ROUTE_OPTIONS {
+        rules.push(Rule::when(libc::SYS_setsockopt, [is(1, level), is(2, option)], DENIED));
     }
     if !allowed.listen {
         rules.push(Rule::always(libc::SYS_listen, End::Ask));
@@ -385,8 +431,9 @@ mod tests {
 
     #[test]
     fn calls_are_decided_by_number_and_arguments() {
-        let all = Allowed { listen: true, multicast: true, execute: true };
-        let nothing = Allowed::default();
+        let nothing = Allowed { asks: true, ..Allowed::default() };
+        let all = Allowed { asks: true, udp: true, listen: true, multicast: true, execute: true, trace: true };
+        let alone = Allowed::default();
         let (allow, denied) = (End::Allow.code(), DENIED.code());
         let (absent, ask, unsupported) = (ABSENT.code(), End::Ask.code(), UNSUPPORTED.code());
         let (inet, unix) = (argument_of(libc::AF_INET), argument_of(libc::AF_UNIX));
@@ -408,7 +455,22 @@ mod tests {
             (nothing, libc::SYS_socket, [inet, stream, 0, 0, 0, 0], allow),
             (nothing, libc::SYS_socket, [inet, flagged, 6, 0, 0, 0], allow),
             (nothing, libc::SYS_socket, [inet, stream, 262, 0, 0, 0], ask),
-            (nothing, libc::SYS_socket, [inet, datagram, 0, 0, 0, 0], allow),
+            (nothing, libc::SYS_socket, [inet, datagram, 0, 0, 0, 0], ask),
+            (all, libc::SYS_socket, [inet, datagram, 0, 0, 0, 0], allow),
+            (alone, libc::SYS_socket, [inet, datagram, 0, 0, 0, 0], allow),
+            (alone, libc::SYS_socket, [unix, stream, 0, 0, 0, 0], denied),
+            (alone, libc::SYS_connect, [3, 1, 16, 0, 0, 0], allow),
+            (alone, libc::SYS_execve, [1, 1, 1, 0, 0, 0], denied),
+            (alone, LOOK_UP, [0; 6], allow),
+            (nothing, libc::SYS_connect, [3, 1, 16, 0, 0, 0], ask),
+            (nothing, LOOK_UP, [0; 6], ask),
+            (nothing, libc::SYS_openat, [0; 6], allow),
+            (all, libc::SYS_openat, [0; 6], ask),
+            (nothing, libc::SYS_sendmsg, [3, 1, 0, 0, 0, 0], allow),
+            (all, libc::SYS_sendmsg, [3, 1, 0, 0, 0, 0], ask),
+            (all, libc::SYS_sendto, [3, 1, 1, 0, 0, 0], allow),
+            (all, libc::SYS_sendto, [3, 1, 1, 0, 1, 16], ask),
+            (all, libc::SYS_setsockopt, [3, 0, argument_of(libc::IP_OPTIONS), 0, 0, 0], denied),
             (nothing, libc::SYS_socket, [unix, stream, 0, 0, 0, 0], ask),
             (nothing, libc::SYS_socketpair, [unix, flagged, 0, 0, 0, 0], allow),
             (nothing, libc::SYS_socketpair, [unix, datagram, 0, 0, 0, 0], denied),
@@ -437,7 +499,7 @@ mod tests {
 
     #[test]
     fn another_table_of_calls_is_no_way_around() {
-        let program = program(Allowed::default(), PID);
+        let program = program(Allowed { asks: true, udp: true, trace: true, ..Allowed::default() }, PID);
         // i386, by `int 0x80`.
         assert_eq!(run(&program, 0x4000_0003, libc::SYS_read, [0; 6]), SECCOMP_RET_KILL_PROCESS);
         #[cfg(target_arch = "x86_64")]

@@ -248,7 +248,7 @@ async fn a_plugin_that_does_not_launch_aborts_the_flow_with_its_reason() {
 #[tokio::test]
 async fn in_process_is_for_those_that_the_configuration_names() {
     let mut config = Config::default();
-    let one = crate::config::OneIntegration { hosting: Some(crate::gateway::Hosting::InProcess), log: None };
+    let one = crate::config::OneIntegration { hosting: Some(crate::gateway::Hosting::InProcess), ..Default::default() };
     config.integration.insert("hue-fast".into(), one);
     let rig = Rig::with(config).await;
     rig.plugins.put(&plugin("hue", "1.0.0", vec![]));

@@ -193,7 +193,9 @@ async fn readings_of_a_replaced_generation_are_dropped_and_counted_and_none_befo
 #[tokio::test]
 async fn in_process_generations_that_were_replaced_are_counted_as_leaked() {
     let mut config = Config::default();
-    config.integration.insert("hue".into(), OneIntegration { hosting: Some(Hosting::InProcess), log: None });
+    config
+        .integration
+        .insert("hue".into(), OneIntegration { hosting: Some(Hosting::InProcess), ..OneIntegration::default() });
     let rig = Rig::with(config).await;
     rig.plugins.put(&version("1.0.0"));
     rig.begin_and_confirm("hue").await;
@@ -250,7 +252,9 @@ async fn a_file_that_turns_out_to_be_of_another_boundary_is_incompatible() {
 async fn each_integration_is_told_its_own_log_filter() {
     let mut config = Config::default();
     config.log.plugin_filter = "warn".into();
-    config.integration.insert("hue".into(), OneIntegration { hosting: None, log: Some("hue=debug".into()) });
+    config
+        .integration
+        .insert("hue".into(), OneIntegration { log: Some("hue=debug".into()), ..OneIntegration::default() });
     let rig = Rig::with(config).await;
     rig.plugins.put(&version("1.0.0"));
     rig.begin_and_confirm("hue").await;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gatehouse_host::gateway::{
-    Confinement, Crash, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, Onlooker, Witness, launch,
-    set_worker_program,
+    Confinement, Crash, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Kernel, Launch, Onlooker, Witness,
+    launch, set_worker_program,
 };
 use gatehouse_host::plugin::{self, Staged};
 use gatehouse_host::reason::Reason;
@@ -119,12 +119,22 @@ impl Probe {
 
     /// With needs, as if its manifest had them.
     pub(crate) async fn launch_needing(needs: &[Capability]) -> Self {
+        Self::launch_trying(needs, Kernel::found(), "").await
+    }
+
+    /// With needs, on a kernel that has no more than this; what is to be tried while its library is opened is told
+    /// by lines of `what`, a tabulator and `at`.
+    pub(crate) async fn launch_trying(needs: &[Capability], kernel: Kernel, attempts: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let host = Arc::new(Recorder::default());
+        if !attempts.is_empty() {
+            std::fs::write(folder.path().join("attempts"), attempts).unwrap();
+        }
         // A store of its own: the shared one belongs to the user who runs the tests.
         let plugin = plugin::stage(&plugin_file(), &store_in(folder.path()), u64::MAX).unwrap();
         let mut wanted = wanted(plugin, "probe", folder.path().to_str().unwrap(), Hosting::Isolated, CALM);
-        wanted.confinement = Confinement::of(needs, &AttributeValues::default(), folder.path());
+        wanted.confinement = Confinement::of(needs, &AttributeValues::default(), folder.path()).traced(false);
+        wanted.kernel = kernel;
         let gateway = launch(wanted, host.clone()).await.unwrap();
         Self { gateway, host, crashes: Arc::default(), folder }
     }
@@ -186,7 +196,7 @@ pub(crate) fn wanted(plugin: Staged, id: &str, data_dir: &str, hosting: Hosting,
         log_filter: "info".to_owned(),
     };
     let confinement = Confinement::of(&[], &AttributeValues::default(), Path::new(data_dir));
-    Launch { plugin, instance, hosting, confinement, timing, onlooker: Onlooker::default() }
+    Launch { plugin, instance, hosting, confinement, kernel: Kernel::found(), timing, onlooker: Onlooker::default() }
 }
 
 fn store_in(folder: &Path) -> PathBuf {

@@ -2,6 +2,8 @@
 //!
 //! A request for its page says what to do (`do=…`); the integration's id says how its constructor behaves.
 
+mod attempts;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,7 +93,7 @@ impl IntegrationGateway for Probe {
             "user" => user(),
             "environment" => std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
             "descriptors" => descriptors()?,
-            "try" => outcome(attempt(asked.text("what"), asked.text("at"))),
+            "try" => attempts::outcome(attempts::attempt(asked.text("what"), asked.text("at"))),
             "exit" => exit(i32::try_from(asked.number("code")).unwrap_or(1)),
             "abort" => std::process::abort(),
             "raise" => raise(i32::try_from(asked.number("signal")).unwrap_or(0)),
@@ -152,43 +154,6 @@ impl<'a> Asked<'a> {
 
     fn number(&self, key: &str) -> u64 {
         self.text(key).parse().unwrap_or(0)
-    }
-}
-
-/// What the system said: `done`, or the kind of its error.
-fn outcome(tried: std::io::Result<()>) -> String {
-    tried.map_or_else(|error| format!("{:?}", error.kind()), |()| "done".to_owned())
-}
-
-/// Tries what a plugin may not do, or may when it said so.
-fn attempt(what: &str, at: &str) -> std::io::Result<()> {
-    match what {
-        "read" => std::fs::read(at).map(drop),
-        "list" => std::fs::read_dir(at).map(drop),
-        "write" => std::fs::write(at, "by the probe"),
-        "replace" => {
-            std::fs::write(format!("{at}.new"), "by the probe")?;
-            std::fs::rename(format!("{at}.new"), at)
-        }
-        "mode" => std::fs::set_permissions(at, std::os::unix::fs::PermissionsExt::from_mode(0o777)),
-        "copy" => std::fs::copy(at, format!("{at}.copy")).map(drop),
-        "link" => std::fs::hard_link(at, format!("{}/link", std::env::temp_dir().display())),
-        "start" => std::process::Command::new(at).status().map(drop),
-        "thread" => std::thread::Builder::new().spawn(|| ())?.join().map_err(|_| std::io::ErrorKind::Other.into()),
-        "connect" => std::os::unix::net::UnixStream::connect(at).map(drop),
-        "datagram" => std::os::unix::net::UnixDatagram::unbound()?.send_to(b"probe", at).map(drop),
-        "listen" => std::net::TcpListener::bind(at).map(drop),
-        "reach" => std::net::TcpStream::connect(at).map(drop),
-        "signal" => {
-            let process = at.parse().ok().and_then(rustix::process::Pid::from_raw);
-            let process = process.ok_or(std::io::ErrorKind::InvalidInput)?;
-            Ok(rustix::process::test_kill_process(process)?)
-        }
-        "limit" => {
-            let limit = rustix::process::Rlimit { current: Some(4_096), maximum: Some(4_096) };
-            Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?)
-        }
-        _ => Err(std::io::ErrorKind::InvalidInput.into()),
     }
 }
 
