@@ -3,6 +3,8 @@
 //! A request comes through [`server`] (who connects), the table in [`routes`] (may they), a handler of three steps
 //! (decode, call [`crate::app`], encode), and, when refused, through [`errors`].
 
+pub mod access;
+mod audit;
 mod auth;
 pub mod client;
 mod errors;

@@ -3,6 +3,7 @@
 //! An operation takes what a person or program gave, asks the rooms below, and answers with the plain data of [`view`].
 //! Whoever calls it turns [`OperationError`] into their own refusal.
 
+mod audit;
 mod entity;
 pub mod feed;
 mod flow;
@@ -10,6 +11,7 @@ mod given;
 mod integration;
 mod plugin;
 mod status;
+mod trust;
 pub mod view;
 
 use std::path::PathBuf;

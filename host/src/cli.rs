@@ -5,6 +5,7 @@
 
 mod activate;
 mod args;
+mod audit;
 mod config;
 mod control;
 mod daemon;
@@ -29,6 +30,7 @@ mod spark;
 mod state;
 mod status;
 mod table;
+mod trust;
 mod watch;
 mod when;
 mod words;
@@ -108,6 +110,8 @@ async fn ask(command: Command, daemon: &Daemon, output: Output) -> Result<(), Fa
         Command::State(args::State::Watch { patterns }) => watch::run(daemon, patterns, output).await,
         Command::State(args::State::History(history)) => history::run(daemon, &history, &output).await,
         Command::Control(control) => control::run(daemon, &control, &output).await,
+        Command::Trust(trust) => trust::run(daemon, trust, &output).await,
+        Command::Audit(audit) => audit::run(daemon, &audit, &output).await,
         Command::Log(log) => log::run(daemon, &log, &output).await,
         Command::Serve(_)
         | Command::Config(_)

@@ -33,6 +33,10 @@ pub struct Config {
     pub log: Log,
     /// `[trust]`
     pub trust: Trust,
+    /// `[access]`
+    pub access: Access,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[integration.ID]`: keys of one integration.
     pub integration: BTreeMap<String, OneIntegration>,
 }
@@ -284,6 +288,32 @@ pub enum TrustPolicy {
     Signed,
     /// Listed ones alone.
     Listed,
+}
+
+/// `[access]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Access {
+    /// Groups whose members may look.
+    pub read_groups: Vec<String>,
+    /// Groups whose members may look and change.
+    pub control_groups: Vec<String>,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// How long entries are kept, in days; 0 keeps them until there are too many.
+    pub keep_days: u64,
+    /// The most entries; the oldest make room.
+    pub keep_rows: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep_days: 365, keep_rows: 100_000 }
+    }
 }
 
 /// `[integration.ID]`

@@ -30,7 +30,7 @@ use utoipa::ToSchema;
 pub(crate) use self::answer::clip;
 pub use self::crash::{Crash, Onlooker, Place, Used, Witness};
 pub use self::exchange::{Exchange, Exchanges, InFlight};
-pub use self::isolated::set_worker_program;
+pub use self::isolated::{is_of_a_worker, set_worker_program};
 pub use self::sandbox::{Confinement, HeldPorts, Kernel, Missing, Refusal, Tried, UndeclaredPath, wants_more};
 use crate::plugin::Staged;
 use crate::reason::Reason;

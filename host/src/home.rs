@@ -106,6 +106,25 @@ impl Home {
             .map_err(failed(&self.root, "closed to other users"))
     }
 
+    /// Lets members of groups reach the socket in the home: through its folder, and to nothing else in it. One group
+    /// gets the folder (mode 0710); for several it is open to all who know a name in it (mode 0711), and everything else
+    /// in it is closed by its own mode.
+    ///
+    /// # Errors
+    /// [`HomeError::Folder`] when the daemon's user is no member of the group.
+    pub fn let_through(&self, groups: &[u32]) -> Result<(), HomeError> {
+        let failed = |source| HomeError::Folder { path: self.root.clone(), doing: "given to the group", source };
+        let mode = match groups {
+            [] => return Ok(()),
+            [group] => {
+                std::os::unix::fs::chown(&self.root, None, Some(*group)).map_err(failed)?;
+                0o710
+            }
+            _ => 0o711,
+        };
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(mode)).map_err(failed)
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root

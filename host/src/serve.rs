@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::access::{Access, AccessError};
 use crate::api::server::{BindError, Server};
 use crate::app::App;
 use crate::clock::Clock;
@@ -54,6 +55,9 @@ pub enum ServeError {
     /// The control socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The groups of the configuration cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Signals cannot be received.
     #[error("the signals that stop the daemon cannot be received")]
     Signals(#[source] io::Error),
@@ -126,6 +130,10 @@ pub async fn run_until(
 ) -> Result<(), ServeError> {
     home.create()?;
     let lock = home.lock()?;
+    let groups = config.access.clone();
+    let access = tokio::task::spawn_blocking(move || Access::of(&groups))
+        .await
+        .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
     let socket = home.place_socket()?;
     let store = tokio::select! {
         opened = open_store(&config, &home) => opened?,
@@ -139,7 +147,12 @@ pub async fn run_until(
             return stopped_early();
         }
     };
-    let server = Server::bind(&socket)?;
+    let groups = access.groups();
+    let server = Server::bind_for(&socket, access)?;
+    home.let_through(&groups)?;
+    if !groups.is_empty() && !socket.starts_with(home.root()) {
+        tracing::warn!(socket = %socket.display(), "other users may not go where the socket is: choose a shorter home");
+    }
     let integrations = Integrations::open(ground.clone()).await?;
     let app = App::new(ground.clone(), integrations.clone(), log, socket.clone());
     let serving = tokio::spawn(server.serve(app, stop.clone(), REQUESTS_GRACE));

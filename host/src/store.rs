@@ -2,6 +2,7 @@
 //!
 //! One Rust module per table group; each adds typed methods to [`Store`].
 
+mod audit;
 mod entities;
 mod error;
 mod history;
@@ -36,6 +37,7 @@ use self::seal::Seal;
 use self::writer::{Message, Work, Writer};
 use crate::gateway::Hosting;
 
+pub use self::audit::{AuditEntry, AuditQuery};
 pub(crate) use self::entities::{EntityChange, EntityRow};
 pub use self::error::StoreError;
 pub(crate) use self::queue::{Effect, ReadingQueue, ReadingRow};

@@ -34,14 +34,10 @@ impl Permission {
 pub(super) struct Caller {
     /// What they may do at most; `None`: nothing.
     pub(super) may: Option<Permission>,
+    /// The user.
+    pub(super) uid: u32,
     /// Cancelled when the daemon drains: streams end.
     pub(super) draining: CancellationToken,
-}
-
-/// What a process that connects over the socket may do: the daemon's own user and root everything, others nothing.
-/// The socket's mode says the same; this holds when somebody widened it.
-pub(super) fn permission_of(peer_uid: u32) -> Option<Permission> {
-    (peer_uid == 0 || peer_uid == rustix::process::geteuid().as_raw()).then_some(Permission::Control)
 }
 
 /// Lets requests through to a route that needs a permission, or refuses them; no allocation on the way.
@@ -78,21 +74,11 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Guarded<S> {
             return Either::Left(self.inner.call(request));
         }
         let refusal = ApiError::forbidden(format!(
-            "this needs the permission to {}: run it as the user that runs the daemon, or as root",
+            "this needs the permission to {}: run it as the user that runs the daemon, or as root; access.{}_groups \
+             gives it to others",
+            self.needed.word(),
             self.needed.word()
         ));
         Either::Right(ready(Ok(refusal.into_response())))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_daemons_user_and_root_may() {
-        assert_eq!(permission_of(0), Some(Permission::Control));
-        assert_eq!(permission_of(rustix::process::geteuid().as_raw()), Some(Permission::Control));
-        assert_eq!(permission_of(4_000_000_000), None);
     }
 }

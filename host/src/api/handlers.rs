@@ -1,6 +1,7 @@
 //! One handler a route: decode, call the application, encode.
 #![allow(unused_qualifications, reason = "what the macros of utoipa write")]
 
+pub(super) mod audit;
 pub(super) mod entity;
 pub(super) mod feed;
 pub(super) mod flow;
@@ -9,6 +10,7 @@ pub(super) mod manage;
 pub(super) mod plugin;
 pub(super) mod state;
 pub(super) mod status;
+pub(super) mod trust;
 
 use axum::Json;
 

@@ -5,10 +5,11 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::audit::Audited;
 use super::auth::Needs;
 use super::auth::Permission::{self, Control, Read};
 use super::errors;
-use super::handlers::{entity, feed, flow, integration, manage, plugin, state, status};
+use super::handlers::{audit, entity, feed, flow, integration, manage, plugin, state, status, trust};
 use crate::app::App;
 
 /// One route.
@@ -19,17 +20,27 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// What the caller must be permitted.
     pub(super) permission: Permission,
+    /// What it does, as `noun_verb`.
+    pub(super) operation: &'static str,
     /// What answers.
     pub(super) handler: fn(MethodFilter) -> MethodRouter<App>,
 }
 
+impl Route {
+    /// Whether its use belongs into the audit list.
+    fn changes_something(&self) -> bool {
+        self.permission == Control && self.method != Method::GET
+    }
+}
+
 macro_rules! routes {
-    ($($method:ident $path:literal $permission:ident $handler:path;)*) => {
+    ($($method:ident $path:literal $permission:ident $room:ident::$handler:ident;)*) => {
         &[$(Route {
             method: Method::$method,
             path: $path,
             permission: $permission,
-            handler: |method| on(method, $handler),
+            operation: stringify!($handler),
+            handler: |method| on(method, $room::$handler),
         }),*]
     };
 }
@@ -62,6 +73,10 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET    "/v1/states/{address}"                    Read    state::state_get;
     POST   "/v1/states/{address}/control"            Control state::state_control;
     GET    "/v1/states/{address}/history"            Read    state::state_history;
+    GET    "/v1/trust"                               Read    trust::trust_list;
+    POST   "/v1/trust"                               Control trust::trust_add;
+    POST   "/v1/trust/revocations"                   Control trust::trust_revoke;
+    GET    "/v1/audit"                               Read    audit::audit_list;
     GET    "/v1/log"                                 Read    feed::log_get;
     GET    "/v1/events"                              Read    feed::feed_open;
 };
@@ -71,7 +86,11 @@ pub(super) fn router(app: App) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let method = MethodFilter::try_from(route.method.clone()).expect("the table names common methods only");
-        let checked = (route.handler)(method).layer(Needs(route.permission));
+        let mut handler = (route.handler)(method);
+        if route.changes_something() {
+            handler = handler.layer(Audited { app: app.clone(), operation: route.operation, path: route.path });
+        }
+        let checked = handler.layer(Needs(route.permission));
         router = router.route(route.path, checked);
     }
     router

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::auth::{Caller, permission_of};
+use super::access::{Access, Peer};
+use super::auth::Caller;
 use super::routes;
 use crate::app::App;
 
@@ -38,6 +40,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Why the socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
+    /// The daemon may not give the socket to a group.
+    #[error(
+        "the control socket {path} cannot be given to the group {group} (access.read_groups, access.control_groups): \
+         the daemon's user must be one of its members"
+    )]
+    Group {
+        /// The path.
+        path: PathBuf,
+        /// The group's number.
+        group: u32,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
     /// Something else has its path.
     #[error("{path} is not a socket, so the control socket cannot be there: move it away")]
     NotASocket {
@@ -60,6 +76,7 @@ pub enum BindError {
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
+    access: Access,
 }
 
 impl Drop for Server {
@@ -76,20 +93,42 @@ impl Server {
     /// # Errors
     /// See [`BindError`].
     pub fn bind(path: &Path) -> Result<Self, BindError> {
+        Self::bind_for(path, Access::default())
+    }
+
+    /// As [`Self::bind`], for members of groups as well: the socket is given to the one group (mode 0660), or opened to
+    /// all when there are several (mode 0666); who connects is asked of the kernel in any case.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn bind_for(path: &Path, access: Access) -> Result<Self, BindError> {
         let failed = |source: io::Error| BindError::System { path: path.to_owned(), source };
         match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path).map_err(failed)?,
             Ok(_) => return Err(BindError::NotASocket { path: path.to_owned() }),
             Err(_) => {}
         }
-        let listener = listen(path).map_err(failed)?;
-        Ok(Self { listener, path: path.to_owned() })
+        let socket = bound(path).map_err(failed)?;
+        let mode = match access.groups().as_slice() {
+            [] => 0o600,
+            &[group] => {
+                chown(path, None, Some(group)).map_err(|source| {
+                    let path = path.to_owned();
+                    BindError::Group { path, group, source }
+                })?;
+                0o660
+            }
+            _ => 0o666,
+        };
+        let listener = listen(socket, path, mode).map_err(failed)?;
+        Ok(Self { listener, path: path.to_owned(), access })
     }
 
     /// Answers until `stop` is cancelled; then ends streams, lets requests finish for `grace`, and drops the rest.
     pub async fn serve(self, app: App, stop: CancellationToken, grace: Duration) {
         let router = routes::router(app);
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let access = Arc::new(self.access.clone());
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -98,7 +137,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, permit)) => {
-                    let serving = serve_connection(stream, router.clone(), stop.clone());
+                    let serving = serve_connection(stream, Arc::clone(&access), router.clone(), stop.clone());
                     connections.spawn(async move {
                         serving.await;
                         drop(permit);
@@ -118,12 +157,16 @@ impl Server {
     }
 }
 
-/// Listens with the mode set between `bind` and `listen`: before `listen` every connection is refused.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn bound(path: &Path) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(socket)
+}
+
+/// Listens with the mode set between `bind` and `listen`: before `listen` every connection is refused.
+fn listen(socket: OwnedFd, path: &Path, mode: u32) -> io::Result<UnixListener> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     rustix::net::listen(&socket, BACKLOG)?;
     UnixListener::from_std(socket.into())
 }
@@ -137,10 +180,10 @@ async fn accept(
     Ok((stream, permit))
 }
 
-async fn serve_connection(stream: UnixStream, router: Router, stop: CancellationToken) {
-    // A peer that is gone already has no credentials and gets no answer.
-    let may = stream.peer_cred().ok().and_then(|peer| permission_of(peer.uid()));
-    let caller = Caller { may, draining: stop.clone() };
+async fn serve_connection(stream: UnixStream, access: Arc<Access>, router: Router, stop: CancellationToken) {
+    // Asked of the kernel and of /proc, neither of which waits for anybody.
+    let Some(peer) = Peer::of(&stream) else { return };
+    let caller = Caller { may: access.permission_of(&peer), uid: peer.uid, draining: stop.clone() };
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(caller.clone());

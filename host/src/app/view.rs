@@ -10,6 +10,7 @@ mod integration;
 mod log;
 mod plugin;
 mod status;
+mod trust;
 
 pub use entity::{
     Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, EntityStream, History, State,
@@ -20,6 +21,8 @@ pub use integration::{AttributesPatch, Diagnostics, Integration, ManageAnswer, S
 pub use log::LogPage;
 pub use plugin::{Plugin, PluginsFolder};
 pub use status::{LogStatus, Status};
+pub use trust::{Trust, TrustEntry, TrustRequest};
 
 pub use crate::gateway::{Missing, Refusal, UndeclaredPath};
 pub use crate::log::LogLine;
+pub use crate::store::AuditEntry;

@@ -64,6 +64,11 @@ pub(super) enum Command {
     State(State),
     /// Set a controllable state
     Control(Control),
+    /// Which plugins are let in: trusted keys and files, revoked ones
+    #[command(subcommand)]
+    Trust(Trust),
+    /// Show who changed what
+    Audit(Audit),
     /// Show the daemon's log
     Log(Log),
     /// The configuration file
@@ -371,6 +376,64 @@ pub(super) struct Control {
     /// More for the plugin: a JSON object
     #[arg(long, value_name = "JSON")]
     pub(super) payload: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Trust {
+    /// List what is trusted and what is revoked
+    List,
+    /// Trust a key, or list a file; what was revoked is so no longer
+    #[command(after_help = "\
+Examples:
+  gatehouse trust add minisign.pub --note 'our build server'
+  gatehouse trust add ~/Downloads/libweather.so")]
+    Add {
+        /// A minisign public key or its .pub file; a plugin file or its SHA-256
+        #[arg(value_name = "KEY|HASH|FILE", value_hint = ValueHint::FilePath)]
+        what: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Revoke a key or a file: what runs of it is stopped, whatever the policy
+    #[command(after_help = "\
+Examples:
+  gatehouse trust revoke E7620F1842B4E81F --note 'lost with a laptop'
+  gatehouse trust revoke libweather.so")]
+    Revoke {
+        /// A minisign public key, its id or its .pub file; a plugin file or its SHA-256
+        #[arg(value_name = "KEY|HASH|FILE", value_hint = ValueHint::FilePath)]
+        what: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gatehouse audit --since 7d
+  gatehouse audit --user ann --operation state_control --json")]
+pub(super) struct Audit {
+    /// Only changes of this user, by name or number
+    #[arg(long, value_name = "USER")]
+    pub(super) user: Option<String>,
+    /// Only this operation: integration_pause, state_control, …
+    #[arg(long, value_name = "NAME")]
+    pub(super) operation: Option<String>,
+    /// Only changes of this: an integration, an address, a key
+    #[arg(long, value_name = "TARGET")]
+    pub(super) target: Option<String>,
+    /// From when on: an age (30m, 1h30m, 7d), a date or a date with time
+    #[arg(long, value_name = "WHEN")]
+    pub(super) since: Option<String>,
+    /// Until when, in the same form
+    #[arg(long, value_name = "WHEN")]
+    pub(super) until: Option<String>,
+    /// The most changes to print; the newest ones
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) limit: u32,
 }
 
 #[derive(Debug, Args)]

@@ -6,13 +6,14 @@ use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::args;
 use super::failure::Failure;
 use super::hint::Hints;
 use crate::api::client::{Client, ClientError, EventStream, RawAnswer, encoded, path_with_query};
 use crate::api::types::{
-    AttributesPatch, ControlAnswer, ControlRequest, Diagnostics, Done, Entity, EntityPatch, EntityStream, Flow,
-    FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State,
-    Status, SyncAnswer,
+    AttributesPatch, AuditEntry, ControlAnswer, ControlRequest, Diagnostics, Done, Entity, EntityPatch, EntityStream,
+    Flow, FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State,
+    Status, SyncAnswer, Trust, TrustRequest,
 };
 use crate::causes::with_causes;
 use crate::home::Home;
@@ -193,6 +194,37 @@ impl Daemon {
         let query =
             [("since_ms", Some(since.as_str())), ("until_ms", until.as_deref()), ("limit", Some(limit.as_str()))];
         self.get(&path_with_query(&state_path(address, "/history"), &query)).await
+    }
+
+    pub(super) async fn trust(&self) -> Answer<Trust> {
+        self.get("/v1/trust").await
+    }
+
+    pub(super) async fn trust_add(&self, request: &TrustRequest) -> Answer<Trust> {
+        self.post("/v1/trust", request).await
+    }
+
+    pub(super) async fn trust_revoke(&self, request: &TrustRequest) -> Answer<Trust> {
+        self.post("/v1/trust/revocations", request).await
+    }
+
+    pub(super) async fn audit(
+        &self,
+        wanted: &args::Audit,
+        since_ms: Option<i64>,
+        until_ms: Option<i64>,
+    ) -> Answer<Vec<AuditEntry>> {
+        let number = |at: Option<i64>| at.map(|at| at.to_string());
+        let (since, until, limit) = (number(since_ms), number(until_ms), wanted.limit.to_string());
+        let query = [
+            ("user", wanted.user.as_deref()),
+            ("operation", wanted.operation.as_deref()),
+            ("target", wanted.target.as_deref()),
+            ("since_ms", since.as_deref()),
+            ("until_ms", until.as_deref()),
+            ("limit", Some(limit.as_str())),
+        ];
+        self.get(&path_with_query("/v1/audit", &query)).await
     }
 
     /// The path of the log with these filters; `follow` makes it a stream.

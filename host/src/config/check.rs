@@ -199,6 +199,10 @@ impl Check<'_> {
 fn of_form(form: Form, text: &str) -> Result<(), String> {
     match (form, text.parse::<Item>()) {
         (Form::PublicKey, Ok(Item::Key { .. })) | (Form::Sha256, Ok(Item::Hash(_))) => Ok(()),
+        (Form::Group, _) if text.is_empty() || text.contains(|c: char| c == ':' || c.is_control()) => {
+            Err(format!("has {text:?}, which is no name of a group"))
+        }
+        (Form::Group, _) => Ok(()),
         (Form::PublicKey, _) => Err(format!(
             "has {text:?}, which is no minisign public key: write the second line of the .pub file (56 characters)"
         )),

@@ -54,6 +54,8 @@ pub enum Form {
     PublicKey,
     /// The SHA-256 of a file.
     Sha256,
+    /// A group of the system, by name or by number.
+    Group,
 }
 
 /// The table whose name has the integration's id in place of `ID`.
@@ -220,6 +222,25 @@ pub const KEYS: &[Key] = &[
         "The SHA-256 of files that are listed, beside those of `gatehouse trust add`.",
     ),
     key(
+        "access",
+        "read_groups",
+        Kind::List(Form::Group),
+        "Groups of the system whose members may look at everything over the control socket.",
+    ),
+    key(
+        "access",
+        "control_groups",
+        Kind::List(Form::Group),
+        "Groups of the system whose members may look and change over the control socket.",
+    ),
+    key(
+        "audit",
+        "keep_days",
+        count(0, 36_500),
+        "How many days the list of changes goes back; 0 keeps them until keep_rows is reached.",
+    ),
+    key("audit", "keep_rows", count(1, 10_000_000), "The most changes in the list; the oldest make room."),
+    key(
         PER_INTEGRATION,
         "hosting",
         Kind::Word(&["isolated", "in_process"]),
@@ -255,6 +276,7 @@ impl Kind {
             Self::MillisList { min, max } => format!("list of milliseconds, each {min} to {max}"),
             Self::Word(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
             Self::List(Form::PublicKey) => "list of minisign public keys, each 56 characters".to_owned(),
+            Self::List(Form::Group) => "list of groups, by name or number".to_owned(),
             Self::List(Form::Sha256) => "list of SHA-256, each 64 hexadecimal digits".to_owned(),
             Self::Switch => "true or false".to_owned(),
             Self::LogFilter => "log filter, as text".to_owned(),

@@ -7,6 +7,7 @@
 
 mod connection;
 mod ending;
+mod family;
 mod memory;
 mod output;
 mod process;
@@ -42,6 +43,7 @@ use super::sys::Ended;
 use super::{Crash, Exchanges, Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch, Refusal, UndeclaredPath};
 use crate::reason::{Reason, ReasonCode};
 
+pub use self::family::is_of_a_worker;
 pub use self::process::set_worker_program;
 
 /// How long a worker whose last handle was dropped may take to end.

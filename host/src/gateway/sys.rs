@@ -5,6 +5,8 @@ mod names;
 mod questions;
 mod sockets;
 
+pub mod peer;
+
 use std::ffi::CStr;
 use std::fmt;
 use std::io;
@@ -225,7 +227,7 @@ pub(super) fn wait_for(pidfd: &OwnedFd, block: bool) -> io::Result<Option<(Ended
 }
 
 /// The process id as rustix takes it.
-pub(super) fn pid_of(raw: u32) -> Option<Pid> {
+pub(crate) fn pid_of(raw: u32) -> Option<Pid> {
     i32::try_from(raw).ok().and_then(Pid::from_raw)
 }
 
@@ -253,6 +255,13 @@ pub(super) fn signal_name(number: i32) -> String {
         other => return format!("signal {other}"),
     };
     name.to_owned()
+}
+
+/// Whether a process has ended, by its descriptor.
+pub(crate) fn has_ended(pidfd: &impl AsFd) -> bool {
+    let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
+    // What cannot be asked counts as ended: nothing is known of it.
+    rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Flows: opened, looked at, answered, given up.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 
 use super::Answer;
+use crate::api::audit::Target;
 use crate::api::errors::ApiError;
 use crate::api::extract::{Given, Named, NamedPair};
 use crate::api::types::{Done, Flow, FlowAnswerRequest, FlowBeginRequest, Problem};
@@ -16,8 +17,10 @@ use crate::app::App;
 pub(crate) async fn flow_begin(
     State(app): State<App>,
     Given(request): Given<FlowBeginRequest>,
-) -> Result<(StatusCode, Json<Flow>), ApiError> {
-    Ok((StatusCode::CREATED, Json(app.flow_begin(request).await?)))
+) -> Result<(StatusCode, Extension<Target>, Json<Flow>), ApiError> {
+    let flow = app.flow_begin(request).await?;
+    let target = Target(format!("{} {}", flow.integration, flow.flow_id));
+    Ok((StatusCode::CREATED, Extension(target), Json(flow)))
 }
 
 /// A flow as it is now.

@@ -141,6 +141,12 @@ async fn ask_everything(daemon: &Daemon) {
     let _ = daemon.state(&state).await;
     let _ = daemon.control(&state, &ControlRequest::default()).await;
     let _ = daemon.history(&state, 0, None, 1).await;
+    let item = TrustRequest { item: String::new(), note: String::new() };
+    let _ = daemon.trust().await;
+    let _ = daemon.trust_add(&item).await;
+    let _ = daemon.trust_revoke(&item).await;
+    let every = args::Audit { user: None, operation: None, target: None, since: None, until: None, limit: 1 };
+    let _ = daemon.audit(&every, None, None).await;
     let _ = daemon.log(&log).await;
     let _ = daemon.events("/v1/events", None).await;
 }

@@ -17,6 +17,7 @@ use rustix::process::{
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
+use super::family;
 use crate::gateway::sys::Ended;
 use crate::gateway::{Used, sys, worker};
 
@@ -143,6 +144,7 @@ impl Child {
             Err(_) => (Ended::Exited(-1), Used::default()),
         };
         self.is_reaped.store(true, Ordering::Release);
+        family::left(self.pid);
         Some(self.ended.get_or_init(|| ended).0)
     }
 }
@@ -153,10 +155,11 @@ impl Drop for Child {
             return;
         }
         self.kill();
-        let pidfd = Arc::clone(&self.pidfd);
+        let (pid, pidfd) = (self.pid, Arc::clone(&self.pidfd));
         // Reaping can take as long as the kernel needs to tear the process down; no caller of ours waits for that.
         let reap = move || {
             let _ = sys::wait_for(&pidfd, true);
+            family::left(pid);
         };
         if std::thread::Builder::new().name("worker reaper".into()).spawn(reap).is_err() {
             tracing::warn!(pid = self.pid, "a killed worker could not be reaped");
@@ -207,6 +210,7 @@ fn spawn(birth: Birth) -> io::Result<Child> {
         .stderr(Stdio::from(error_output))
         .spawn()?;
     let pid = child.id();
+    family::joined(pid);
     // Not reaped yet, so the number is still this child's.
     let pidfd = sys::pid_of(pid).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
     match pidfd {
@@ -217,6 +221,7 @@ fn spawn(birth: Birth) -> io::Result<Child> {
             let mut child = child;
             child.kill()?;
             child.wait()?;
+            family::left(pid);
             Err(error.into())
         }
     }
