@@ -259,9 +259,10 @@ pub(super) fn signal_name(number: i32) -> String {
 
 /// Whether a process has ended, by its descriptor.
 pub(crate) fn has_ended(pidfd: &impl AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
     // What cannot be asked counts as ended: nothing is known of it.
-    rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
+    poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_or(true, |ready| ready > 0)
 }
 
 #[cfg(test)]
