@@ -4,6 +4,7 @@
 //! Whoever calls it turns [`OperationError`] into their own refusal.
 
 mod audit;
+mod cost;
 mod entity;
 pub mod feed;
 mod flow;

@@ -16,6 +16,7 @@ mod given;
 mod hint;
 mod history;
 mod integration;
+mod keyboard;
 mod log;
 mod manage;
 mod output;
@@ -25,11 +26,13 @@ mod plugin;
 mod samples;
 mod save;
 mod scaffold;
+mod screen;
 mod serve;
 mod spark;
 mod state;
 mod status;
 mod table;
+mod top;
 mod trust;
 mod watch;
 mod when;
@@ -112,6 +115,8 @@ async fn ask(command: Command, daemon: &Daemon, output: Output) -> Result<(), Fa
         Command::Control(control) => control::run(daemon, &control, &output).await,
         Command::Trust(trust) => trust::run(daemon, trust, &output).await,
         Command::Audit(audit) => audit::run(daemon, &audit, &output).await,
+        Command::Top(top) => top::run(daemon, &top, output).await,
+        Command::Metrics => output.text(&daemon.metrics().await?),
         Command::Log(log) => log::run(daemon, &log, &output).await,
         Command::Serve(_)
         | Command::Config(_)

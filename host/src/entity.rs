@@ -306,6 +306,16 @@ impl House {
         self.0.core.lock().registry.room(integration).map_or(0, |room| room.refused)
     }
 
+    /// Attached entities, and states that have a value.
+    pub fn counts(&self) -> (u64, u64) {
+        self.0.core.lock().registry.counts()
+    }
+
+    /// Open subscriptions, and how many were ended so far because they were too slow.
+    pub fn subscribers(&self) -> (u64, u64) {
+        self.0.core.lock().hub.counts()
+    }
+
     /// The resume token of a committed sequence number, `boot:sequence`: what [`House::subscribe`] takes.
     pub fn resume_token(&self, sequence: u64) -> String {
         self.0.core.lock().hub.token(sequence)
@@ -316,7 +326,7 @@ impl House {
     pub fn subscribe(&self, resume: Option<&str>) -> Subscription {
         let mut core = self.0.core.lock();
         let Core { registry, hub, sequence } = &mut *core;
-        hub.subscribe(resume, *sequence, || {
+        hub.subscribe(resume, *sequence, registry.version(), || {
             let mut live = registry.live();
             live.sort_unstable_by(|a, b| a.address.cmp(&b.address));
             live

@@ -32,6 +32,7 @@ pub use self::crash::{Crash, Onlooker, Place, Used, Witness};
 pub use self::exchange::{Exchange, Exchanges, InFlight};
 pub use self::isolated::{is_of_a_worker, set_worker_program};
 pub use self::sandbox::{Confinement, HeldPorts, Kernel, Missing, Refusal, Tried, UndeclaredPath, wants_more};
+use crate::metrics::Meter;
 use crate::plugin::Staged;
 use crate::reason::Reason;
 
@@ -167,6 +168,8 @@ pub struct Launch {
     pub timing: GatewayTiming,
     /// Who looks on.
     pub onlooker: Onlooker,
+    /// What it does is counted here.
+    pub meter: Arc<Meter>,
 }
 
 /// Bounds and intervals of a gateway; all from the configuration.

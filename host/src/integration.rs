@@ -27,18 +27,22 @@ mod view;
 use std::sync::Arc;
 
 use gatehouse_plugin_api::attribute::AttributeValues;
+use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress};
 use gatehouse_plugin_api::manage::ManageRequest;
-use gatehouse_plugin_api::message::SyncOutcome;
+use gatehouse_plugin_api::message::{LogFilter, SyncOutcome};
+use gatehouse_plugin_api::ops;
 use gatehouse_plugin_api::value::Value;
 
 pub use self::camera::Image;
 pub use self::diagnostics::{DiagnosticsFound, Redaction};
 pub use self::error::OperationError;
+pub use self::host_calls::Waiting;
 pub use self::flow_view::{FlowBegin, FlowInput, FlowKind, FlowState, FlowView};
 use self::ground::Base;
 pub use self::ground::Ground;
 use self::registry::Registry;
+pub use self::registry::CountedIntegration;
 use self::supervisor::Input;
 pub use self::view::{Actual, IntegrationView, LifecycleEvent, ManagePage};
 use crate::gateway::Tried;
@@ -69,6 +73,29 @@ impl Integrations {
     /// `NotFound`, with the nearest name.
     pub fn view(&self, id: &IntegrationId) -> Result<Arc<IntegrationView>, OperationError> {
         self.0.find(id).map(|integration| integration.view())
+    }
+
+    /// Which of its plugin's events are logged, by the configuration.
+    pub fn configured_log_filter(&self, id: &IntegrationId) -> String {
+        self.0.base().log_filter(id)
+    }
+
+    /// Has the plugin that runs log by another filter from now on; one that does not run is told at its start.
+    ///
+    /// # Errors
+    /// `NotFound`; `Gateway` when its plugin does not take it.
+    pub async fn log_filter(&self, id: &IntegrationId, filter: String) -> Result<(), OperationError> {
+        let Some(running) = self.0.find(id)?.running() else { return Ok(()) };
+        match running.gateway.call::<_, ()>(&ops::SET_LOG_FILTER, &LogFilter { filter }).await {
+            // It has just ended: the next one is told at its start.
+            Err(error) if error.code == ErrorCode::Gone => Ok(()),
+            told => told.map_err(|error| OperationError::Gateway { integration: id.clone(), error }),
+        }
+    }
+
+    /// Every integration with what it was counted for, by id.
+    pub fn counted(&self) -> Vec<CountedIntegration> {
+        self.0.counted()
     }
 
     /// What it does now; `None` when there is no such integration.

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod home;
 pub mod integration;
 pub mod log;
+pub mod metrics;
 pub mod nearest;
 pub mod plugin;
 pub mod reason;

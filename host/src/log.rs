@@ -7,6 +7,7 @@
 mod bound;
 mod follow;
 mod layer;
+mod levels;
 mod output;
 mod panics;
 mod ring;
@@ -23,7 +24,7 @@ use gatehouse_plugin_api::message::{self, LogLevel};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use utoipa::ToSchema;
@@ -34,6 +35,7 @@ use crate::config;
 use crate::schema;
 
 pub use follow::{LogEvent, LogFollower};
+pub use levels::Levels;
 
 /// Records of one batch of a plugin that are kept.
 const BATCH_RECORDS_MAX: usize = 10_000;
@@ -129,6 +131,7 @@ struct LogParts {
     newest: watch::Sender<u64>,
     dropped: AtomicU64,
     stderr: Option<Stderr>,
+    levels: Levels,
 }
 
 #[derive(Debug)]
@@ -152,6 +155,7 @@ impl HostLog {
             newest: watch::Sender::new(0),
             dropped: AtomicU64::new(0),
             stderr,
+            levels: Levels::default(),
         }))
     }
 
@@ -166,15 +170,20 @@ impl HostLog {
         let output = Output::stderr().map_err(LogError::Writer)?;
         let stderr = Stderr { output, from: stderr_from(config) };
         let log = Self::new(config.keep_lines, config.keep_bytes(), Some(stderr));
+        let chosen = levels::Chosen::new(filter, log.levels());
         tracing_subscriber::registry()
-            .with(filter)
-            .with(layer::LineLayer::new(log.clone()))
+            .with(layer::LineLayer::behind(log.clone(), chosen.clone()).with_filter(chosen))
             .try_init()
             .map_err(LogError::Taken)?;
         panics::hook();
         // Cannot be set twice: `try_init` succeeds once in a process.
         let _ = INSTALLED.set(log.clone());
         Ok(log)
+    }
+
+    /// The filters of single integrations.
+    pub fn levels(&self) -> Levels {
+        self.0.levels.clone()
     }
 
     /// The lines in memory that are meant, oldest first.
@@ -256,6 +265,21 @@ pub struct LogCounts {
 pub fn forward(integration: &IntegrationId, batch: message::Log) {
     if let Some(log) = INSTALLED.get() {
         log.take(integration, batch);
+    }
+}
+
+/// The filter that was set for an integration while this process runs; `None` in a process without a log.
+pub fn filter_of(integration: &IntegrationId) -> Option<String> {
+    INSTALLED.get()?.0.levels.get(integration)
+}
+
+/// Forgets what was set for an integration that is deleted.
+pub fn forget(integration: &IntegrationId) {
+    if let Some(log) = INSTALLED.get()
+        && log.0.levels.get(integration).is_some()
+    {
+        // Taking one away reads nothing.
+        let _ = log.0.levels.set(integration, None);
     }
 }
 

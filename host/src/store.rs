@@ -40,7 +40,7 @@ use crate::gateway::Hosting;
 pub use self::audit::{AuditEntry, AuditQuery};
 pub(crate) use self::entities::{EntityChange, EntityRow};
 pub use self::error::StoreError;
-pub(crate) use self::queue::{Effect, ReadingQueue, ReadingRow};
+pub(crate) use self::queue::{Effect, QueueState, ReadingQueue, ReadingRow};
 pub(crate) use self::upgrades::Written;
 pub use self::upgrades::{GenerationRow, Pin, Trial, UpgradeRow};
 
@@ -157,6 +157,11 @@ impl Store {
     /// Why readings are not written at present, and how many were given up since; `None` while all is well.
     pub fn readings_problem(&self) -> Option<(StoreError, u64)> {
         self.0.pending.failure().map(|(fault, lost)| (fault.at(&self.0.path, "writing readings"), lost))
+    }
+
+    /// How the readings' queue is.
+    pub(crate) fn readings_queue(&self) -> QueueState {
+        self.0.pending.state()
     }
 
     fn policy(&self) -> &CommitPolicy {

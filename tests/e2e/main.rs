@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_input;
+mod costs;
 mod deactivating;
 mod files;
 mod flows;

@@ -4,6 +4,7 @@ pub mod build;
 pub mod daemon;
 pub mod disk;
 pub mod events;
+pub mod exposition;
 pub mod house;
 pub mod http;
 pub mod secret;

@@ -132,8 +132,9 @@ async fn start(plugin: &Staged, data_dir: &Path, hosting: Hosting) -> Result<Arc
     let timing = GatewayTiming { launch_within: MINUTE, heartbeat_every: MINUTE, heartbeat_within: MINUTE };
     let confinement = Confinement::of(&[], &AttributeValues::default(), data_dir);
     let kernel = Kernel::found();
-    let wanted =
-        Launch { plugin: plugin.clone(), instance, hosting, confinement, kernel, timing, onlooker: Default::default() };
+    let (onlooker, meter) = (Default::default(), Default::default());
+    let plugin = plugin.clone();
+    let wanted = Launch { plugin, instance, hosting, confinement, kernel, timing, onlooker, meter };
     launch(wanted, Arc::new(Unasked)).await.map_err(|reason| anyhow::anyhow!("{reason}"))
 }
 

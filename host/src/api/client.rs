@@ -126,6 +126,15 @@ impl Client {
         self.as_it_comes(self.send(method, path, body.map(json_bytes), "text/html", None).await?).await
     }
 
+    /// Asks for plain text.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn text(&self, path: &str) -> Result<String, ClientError> {
+        let answer = self.as_it_comes(self.send(Method::GET, path, None, "text/plain", None).await?).await?;
+        Ok(String::from_utf8_lossy(&answer.bytes).into_owned())
+    }
+
     /// Asks for an image.
     ///
     /// # Errors

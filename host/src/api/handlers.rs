@@ -2,6 +2,7 @@
 #![allow(unused_qualifications, reason = "what the macros of utoipa write")]
 
 pub(super) mod audit;
+pub(super) mod cost;
 pub(super) mod entity;
 pub(super) mod feed;
 pub(super) mod flow;

@@ -23,6 +23,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     ),
     paths(
         handlers::status::status_get,
+        handlers::cost::cost_list,
+        handlers::cost::metrics_get,
         handlers::status::openapi_get,
         handlers::plugin::plugin_list,
         handlers::plugin::plugin_get,
@@ -32,6 +34,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
         handlers::integration::integration_resume,
         handlers::integration::integration_synchronize,
         handlers::integration::integration_diagnostics,
+        handlers::integration::integration_log_level,
         handlers::integration::integration_set,
         handlers::manage::manage_get,
         handlers::manage::manage_post,

@@ -9,7 +9,7 @@ use super::audit::Audited;
 use super::auth::Needs;
 use super::auth::Permission::{self, Control, Read};
 use super::errors;
-use super::handlers::{audit, entity, feed, flow, integration, manage, plugin, state, status, trust};
+use super::handlers::{audit, cost, entity, feed, flow, integration, manage, plugin, state, status, trust};
 use crate::app::App;
 
 /// One route.
@@ -48,6 +48,8 @@ macro_rules! routes {
 /// Every route there is.
 pub(super) const ROUTES: &[Route] = routes! {
     GET    "/v1/status"                              Read    status::status_get;
+    GET    "/v1/costs"                               Read    cost::cost_list;
+    GET    "/v1/metrics"                             Read    cost::metrics_get;
     GET    "/v1/openapi.json"                        Read    status::openapi_get;
     GET    "/v1/plugins"                             Read    plugin::plugin_list;
     GET    "/v1/plugins/{name}"                      Read    plugin::plugin_get;
@@ -57,6 +59,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     POST   "/v1/integrations/{id}/resume"            Control integration::integration_resume;
     POST   "/v1/integrations/{id}/synchronize"       Control integration::integration_synchronize;
     GET    "/v1/integrations/{id}/diagnostics"       Read    integration::integration_diagnostics;
+    POST   "/v1/integrations/{id}/log-level"         Control integration::integration_log_level;
     PATCH  "/v1/integrations/{id}/attributes"        Control integration::integration_set;
     GET    "/v1/integrations/{id}/manage"            Control manage::manage_get;
     POST   "/v1/integrations/{id}/manage"            Control manage::manage_post;

@@ -8,7 +8,7 @@ use gatehouse_plugin_api::manage::ManageRequest;
 
 use super::App;
 use super::given::attribute_values;
-use super::view::{AttributesPatch, Diagnostics, Integration, SyncAnswer};
+use super::view::{AttributesPatch, Diagnostics, Integration, LogLevelAnswer, LogLevelRequest, SyncAnswer};
 use crate::entity::Attachment;
 use crate::integration::{IntegrationView, ManagePage, OperationError, Redaction};
 
@@ -23,9 +23,8 @@ impl App {
             .collect();
         let count = |id: &IntegrationId| attached.iter().filter(|owner| **owner == id).count();
         let views = self.integrations().list();
-        let tried = |view: &IntegrationView| self.integrations().tried(&view.id);
         let attached = |view: &IntegrationView| u32::try_from(count(&view.id)).unwrap_or(u32::MAX);
-        views.iter().map(|view| Integration::new(view, attached(view), tried(view))).collect()
+        views.iter().map(|view| self.integration_with(view, attached(view))).collect()
     }
 
     /// One integration.
@@ -75,6 +74,30 @@ impl App {
         self.integrations().synchronize(id).await.map(SyncAnswer::from)
     }
 
+    /// Logs more or less of it: in force at once, for what its plugin says and what the host says about it, without a
+    /// restart of its worker, and until the daemon restarts. With no filter, what the configuration says.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` when the filter cannot be read; `Gateway` when its plugin does not take it.
+    pub async fn integration_log_level(
+        &self,
+        id: &IntegrationId,
+        wanted: LogLevelRequest,
+    ) -> Result<LogLevelAnswer, OperationError> {
+        self.integrations().view(id)?;
+        let levels = self.0.log.levels();
+        let before = levels.set(id, wanted.filter.as_deref()).map_err(|error| filter_problem(&wanted, &error))?;
+        let until_restart = wanted.filter.is_some();
+        let filter = wanted.filter.unwrap_or_else(|| self.integrations().configured_log_filter(id));
+        if let Err(refused) = self.integrations().log_filter(id, filter.clone()).await {
+            // Read once already.
+            let _ = levels.set(id, before.as_deref());
+            return Err(refused);
+        }
+        tracing::info!(integration = %id, filter, until_restart, "its log filter was changed");
+        Ok(LogLevelAnswer { filter, until_restart })
+    }
+
     /// One request for a page of the plugin's own.
     ///
     /// # Errors
@@ -102,14 +125,28 @@ impl App {
         })
     }
 
+    fn integration_with(&self, view: &IntegrationView, attached: u32) -> Integration {
+        let tried = self.integrations().tried(&view.id);
+        Integration { log_filter: self.0.log.levels().get(&view.id), ..Integration::new(view, attached, tried) }
+    }
+
     pub(super) fn integration_of(&self, view: &Arc<IntegrationView>) -> Integration {
         let entities = self.ground().house.entities();
         let attached = |entity: &&Arc<crate::entity::Entity>| {
             entity.attachment == Attachment::Attached && entity.address.integration == view.id
         };
         let attached = u32::try_from(entities.iter().filter(attached).count()).unwrap_or(u32::MAX);
-        Integration::new(view, attached, self.integrations().tried(&view.id))
+        self.integration_with(view, attached)
     }
+}
+
+fn filter_problem(wanted: &LogLevelRequest, error: &dyn std::fmt::Display) -> OperationError {
+    let filter = wanted.filter.as_deref().unwrap_or_default();
+    let message = format!(
+        "the log filter {filter:?} cannot be read ({error}): write a level (off, error, warn, info, debug, trace), or \
+         MODULE=LEVEL pairs with commas"
+    );
+    OperationError::Invalid { fields: FieldErrors::from([("filter".to_owned(), message.clone())]), message }
 }
 
 /// The integration, with no secret in the words that came from its plugin or its upstream.

@@ -30,7 +30,7 @@ impl App {
             home: shown(home.root()),
             socket: shown(&self.0.socket),
             database: shown(&home.database()),
-            database_bytes: size_of_database(&home.database()),
+            database_bytes: database_bytes(&home.database()),
             database_problem: ground.store.readings_problem().map_or(String::new(), |(error, lost)| told(&error, lost)),
             config_file: shown(&home.config_file()),
             plugins_folder: self.plugins_folder_get(),
@@ -63,7 +63,7 @@ fn told(error: &StoreError, lost: u64) -> String {
 }
 
 /// With the write-ahead log, which can be larger than the database itself.
-fn size_of_database(database: &Path) -> u64 {
+pub(super) fn database_bytes(database: &Path) -> u64 {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let mut wal = database.as_os_str().to_owned();
     wal.push("-wal");
@@ -79,7 +79,7 @@ fn counted(words: impl Iterator<Item = String>) -> BTreeMap<String, u32> {
 }
 
 /// The word of an enum as it stands in JSON: the string itself, or the tag `state`.
-fn word_of(value: &impl serde::Serialize) -> String {
+pub(super) fn word_of(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         Ok(serde_json::Value::Object(object)) => {

@@ -3,6 +3,7 @@
 //! Inputs refuse fields that they do not know; answers grow by fields only, so a reader ignores what it does not know.
 //! Times are milliseconds since 1970 UTC (`…_ms`). Secrets appear masked.
 
+mod cost;
 mod entity;
 mod event;
 mod flow;
@@ -12,13 +13,14 @@ mod plugin;
 mod status;
 mod trust;
 
+pub use cost::{Costs, DaemonCost, IntegrationCost, ProcessUse};
 pub use entity::{
     Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, EntityStream, History, State,
 };
 pub use event::{CommittedEvent, LaggedEvent, LifecycleEvent, MissedEvent, PluginChange, PluginEvent, ReadingEvent};
 pub use flow::{Flow, FlowAnswerRequest, FlowBeginRequest, GivenValue, GivenValues};
 pub use integration::{AttributesPatch, Diagnostics, Integration, ManageAnswer, SyncAnswer};
-pub use log::LogPage;
+pub use log::{LogLevelAnswer, LogLevelRequest, LogPage};
 pub use plugin::{Plugin, PluginsFolder};
 pub use status::{LogStatus, Status};
 pub use trust::{Trust, TrustEntry, TrustRequest};

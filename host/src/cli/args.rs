@@ -1,8 +1,10 @@
 //! The command line: what can be typed, with its help.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use gatehouse_plugin_api::duration::{HOW_TO_WRITE, parse_ms};
 use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress};
 
 /// Home integrations as plugins that come, run and go without a restart.
@@ -71,6 +73,14 @@ pub(super) enum Command {
     Audit(Audit),
     /// Show the daemon's log
     Log(Log),
+    /// Show what each integration costs: processor, memory, calls, readings
+    Top(Top),
+    /// Print all counters in the form that Prometheus reads
+    #[command(after_help = "\
+Example, for the text files that node_exporter reads:
+  gatehouse metrics > /var/lib/node_exporter/gatehouse.prom.new &&
+    mv /var/lib/node_exporter/gatehouse.prom.new /var/lib/node_exporter/gatehouse.prom")]
+    Metrics,
     /// The configuration file
     #[command(subcommand)]
     Config(Config),
@@ -167,6 +177,20 @@ Examples:
     Synchronize {
         /// The integration
         id: IntegrationId,
+    },
+    /// Log more or less of an integration, at once and until the daemon restarts
+    #[command(after_help = "\
+Examples:
+  gatehouse integration log-level hass debug
+  gatehouse integration log-level hass warn,hass_plugin::socket=trace
+  gatehouse integration log-level hass default             as the configuration has it
+
+For good: log = \"debug\" under [integration.hass] in gatehouse.toml.")]
+    LogLevel {
+        /// The integration
+        id: IntegrationId,
+        /// A level (off, error, warn, info, debug, trace), MODULE=LEVEL pairs with commas, or default
+        filter: String,
     },
     /// Change settings
     #[command(after_help = "\
@@ -434,6 +458,30 @@ pub(super) struct Audit {
     /// The most changes to print; the newest ones
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Sorted by cost; q ends. LOST is what was refused or dropped of readings, calls and log lines.
+Examples:
+  gatehouse top
+  gatehouse top --once
+  gatehouse top --json --every 5s | jq '.integrations[0].id'")]
+pub(super) struct Top {
+    /// Print one look and end; so it is without a terminal and with --json
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Between two looks
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = span)]
+    pub(super) every: Duration,
+    /// With memory that several processes share counted by each one's part; takes the kernel longer
+    #[arg(long)]
+    pub(super) proportional: bool,
+}
+
+/// A span of time as people write it.
+fn span(text: &str) -> Result<Duration, String> {
+    parse_ms(text).filter(|ms| *ms > 0).map(Duration::from_millis).ok_or_else(|| HOW_TO_WRITE.to_owned())
 }
 
 #[derive(Debug, Args)]

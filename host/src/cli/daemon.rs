@@ -11,9 +11,9 @@ use super::failure::Failure;
 use super::hint::Hints;
 use crate::api::client::{Client, ClientError, EventStream, RawAnswer, encoded, path_with_query};
 use crate::api::types::{
-    AttributesPatch, AuditEntry, ControlAnswer, ControlRequest, Diagnostics, Done, Entity, EntityPatch, EntityStream,
-    Flow, FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogPage, ManageAnswer, Plugin, State,
-    Status, SyncAnswer, Trust, TrustRequest,
+    AttributesPatch, AuditEntry, ControlAnswer, ControlRequest, Costs, Diagnostics, Done, Entity, EntityPatch,
+    EntityStream, Flow, FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogLevelAnswer,
+    LogLevelRequest, LogPage, ManageAnswer, Plugin, State, Status, SyncAnswer, Trust, TrustRequest,
 };
 use crate::causes::with_causes;
 use crate::home::Home;
@@ -66,6 +66,18 @@ impl Daemon {
 
     pub(super) async fn status(&self) -> Answer<Status> {
         self.get("/v1/status").await
+    }
+
+    pub(super) async fn costs(&self, proportional: bool) -> Answer<Costs> {
+        self.get(if proportional { "/v1/costs?proportional=true" } else { "/v1/costs" }).await
+    }
+
+    pub(super) async fn metrics(&self) -> Answer<String> {
+        self.client.text("/v1/metrics").await.map_err(|error| self.failure(&error))
+    }
+
+    pub(super) async fn log_level(&self, id: &IntegrationId, filter: Option<String>) -> Answer<LogLevelAnswer> {
+        self.post(&integration_path(id, "/log-level"), &LogLevelRequest { filter }).await
     }
 
     pub(super) async fn plugins(&self) -> Answer<Vec<Plugin>> {

@@ -10,7 +10,7 @@ use super::given::{Given, Keys};
 use super::output::{Output, Tone};
 use super::table::{Table, Toned, pairs};
 use super::{plugin, when, words};
-use crate::api::types::{GivenValues, Integration, Refusal, SyncAnswer, UndeclaredPath};
+use crate::api::types::{GivenValues, Integration, LogLevelAnswer, Refusal, SyncAnswer, UndeclaredPath};
 
 pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &Output) -> Result<(), Failure> {
     match command {
@@ -23,6 +23,7 @@ pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &O
         args::Integration::Pause { id } => told(&daemon.pause(id).await?, output),
         args::Integration::Resume { id } => told(&daemon.resume(id).await?, output),
         args::Integration::Synchronize { id } => synchronize(daemon, id, output).await,
+        args::Integration::LogLevel { id, filter } => log_level(daemon, id, filter, output).await,
         args::Integration::Set(set) => change(daemon, set, output).await,
         args::Integration::Activate(_) | args::Integration::Deactivate(_) | args::Integration::Manage(_) => Ok(()),
     }
@@ -119,6 +120,9 @@ fn shown(integration: &Integration, output: &Output) -> String {
         let times = if *count == 1 { String::new() } else { format!(" ({count} times)") };
         rows.push((if at == 0 { "Opened" } else { "" }, format!("{path}{times}: not declared")));
     }
+    if let Some(filter) = &integration.log_filter {
+        rows.push(("Log", format!("{filter}, until the daemon restarts")));
+    }
     rows.push(("Entities", integration.entities.to_string()));
     if !integration.info_message.is_empty() {
         rows.push(("Note", integration.info_message.clone()));
@@ -164,6 +168,17 @@ async fn synchronize(daemon: &Daemon, id: &IntegrationId, output: &Output) -> Re
     output.line(format!(
         "{id} is synchronized: {created} new, {updated} changed, {reconnected} back, {detached} no longer there"
     ))
+}
+
+async fn log_level(daemon: &Daemon, id: &IntegrationId, filter: &str, output: &Output) -> Result<(), Failure> {
+    let answer = daemon.log_level(id, (filter != "default").then(|| filter.to_owned())).await?;
+    if output.json {
+        return output.json(&answer);
+    }
+    output.line(match answer {
+        LogLevelAnswer { filter, until_restart: true } => format!("{id} logs {filter} until the daemon restarts"),
+        LogLevelAnswer { filter, until_restart: false } => format!("{id} logs {filter}, as configured"),
+    })
 }
 
 async fn change(daemon: &Daemon, set: &args::Set, output: &Output) -> Result<(), Failure> {

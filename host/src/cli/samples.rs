@@ -34,6 +34,7 @@ pub(super) fn integration(id: &str, actual: Actual, code: ReasonCode, sentence: 
         entities: 12,
         refusals: Vec::new(),
         undeclared_paths: Vec::new(),
+        log_filter: None,
     }
 }
 

@@ -3,24 +3,22 @@
 mod feed;
 mod frame;
 mod model;
-mod screen;
 
 use std::time::Duration;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use crossterm::event::Event;
 use tokio::time::MissedTickBehavior;
 
 use super::daemon::Daemon;
 use super::failure::Failure;
+use super::keyboard::{Signals, ends, keys, silent};
 use super::output::{Output, Tone};
 use super::pattern::Patterns;
+use super::screen::Screen;
 use super::{when, words};
 use crate::api::types::ReadingEvent;
 use feed::{Feed, Seen};
 use model::{Change, Model};
-use screen::Screen;
 
 /// Between two drawings at the least.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -48,7 +46,7 @@ pub(super) async fn run(daemon: &Daemon, patterns: Vec<String>, output: Output) 
 }
 
 async fn as_lines(daemon: &Daemon, mut feed: Feed, mut model: Model, output: &Output) -> Result<(), Failure> {
-    let mut terminate = signals()?;
+    let mut terminate = Signals::new()?;
     // What is there first: without it a reader could not know where the changes begin.
     for (reading, change) in model.present() {
         print(&reading, &change, output)?;
@@ -90,7 +88,7 @@ fn line(change: &Change<'_>, output: &Output) -> String {
 }
 
 async fn on_screen(daemon: &Daemon, mut feed: Feed, mut model: Model, output: Output) -> Result<(), Failure> {
-    let mut terminate = signals()?;
+    let mut terminate = Signals::new()?;
     let mut screen = Screen::open(output.color)?;
     let mut keys = keys();
     let mut tick = tokio::time::interval(DRAW_EVERY);
@@ -124,7 +122,7 @@ async fn on_screen(daemon: &Daemon, mut feed: Feed, mut model: Model, output: Ou
                     dirty = true;
                 }
                 // No keyboard: Ctrl-C comes as a signal then.
-                None => keys = mpsc::unbounded_channel().1,
+                None => keys = silent(),
                 Some(_) => {}
             },
             () = terminate.wait() => return screen.close(),
@@ -138,55 +136,11 @@ async fn on_screen(daemon: &Daemon, mut feed: Feed, mut model: Model, output: Ou
                 ticks += 1;
                 let now_ms = when::now_ms();
                 if dirty || ticks >= AGES_EVERY || model.fading(now_ms) {
-                    screen.draw(&model, now_ms)?;
+                    let width = screen.width();
+                    screen.draw(&frame::status(&model, now_ms, width), &frame::body(&model, now_ms, width))?;
                     (dirty, ticks) = (false, 0);
                 }
             }
-        }
-    }
-}
-
-fn ends(key: KeyEvent) -> bool {
-    if key.kind == KeyEventKind::Release {
-        return false;
-    }
-    let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    matches!(key.code, KeyCode::Esc | KeyCode::Char('q')) || (control && matches!(key.code, KeyCode::Char('c' | 'd')))
-}
-
-/// Key presses and changes of size. Reading them blocks, so a thread does it; it ends with the process.
-fn keys() -> mpsc::UnboundedReceiver<Event> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        while let Ok(event) = crossterm::event::read() {
-            if sender.send(event).is_err() {
-                return;
-            }
-        }
-    });
-    // A closed channel is reported once and then replaced by one that stays silent.
-    receiver
-}
-
-/// What ends a watch from outside.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-fn signals() -> Result<Signals, Failure> {
-    let failed = |error| Failure::io("signals cannot be received", &error);
-    Ok(Signals {
-        interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-        terminate: signal(SignalKind::terminate()).map_err(failed)?,
-    })
-}
-
-impl Signals {
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }

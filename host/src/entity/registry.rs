@@ -13,6 +13,8 @@ use crate::store::EntityRow;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     rooms: HashMap<IntegrationId, Room>,
+    /// Another one whenever there is something else than before, values aside.
+    version: u64,
 }
 
 /// What one integration has.
@@ -108,6 +110,7 @@ impl Registry {
     }
 
     pub(super) fn forget(&mut self, integration: &IntegrationId) {
+        self.version += 1;
         self.rooms.remove(integration);
     }
 
@@ -117,6 +120,7 @@ impl Registry {
 
     /// Takes a row as it is in the database now; values in memory are newer than the row's and stay.
     pub(super) fn put(&mut self, row: EntityRow) {
+        self.version += 1;
         let room = self.room_or_new(&row.integration);
         let key = name_key(row.declaration.name.as_str()).into_owned().into_boxed_str();
         let old = room.keys.insert(row.id, key.clone());
@@ -169,6 +173,7 @@ impl Registry {
 
     /// Attaches or detaches an entity by its id in the database.
     pub(super) fn attach(&mut self, integration: &IntegrationId, changes: &HashMap<i64, Attachment>) {
+        self.version += 1;
         let Some(room) = self.rooms.get_mut(integration) else { return };
         for (id, attachment) in changes {
             let known = room.keys.get(id).and_then(|key| room.entities.get_mut(key));
@@ -184,6 +189,17 @@ impl Registry {
         if let Some(known) = room.and_then(|room| room.get_mut(address.entity.as_str())) {
             known.change(|entity| entity.person_label = label);
         }
+    }
+
+    /// Changes with everything but values.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Attached entities, and their states that have a value.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let attached = || self.rooms.values().flat_map(Room::known).filter(|known| known.attached());
+        (attached().count() as u64, attached().flat_map(Known::live).count() as u64)
     }
 
     /// Every entity, in no order.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gatehouse_abi::{CallSide, GatewayHandle, ReplyHandle};
@@ -24,6 +24,7 @@ use tracing::Instrument;
 
 use super::answer::{body, in_words, late, within_bounds};
 use super::{Exchanges, Exit, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, loader};
+use crate::metrics::Meter;
 use crate::reason::{Reason, ReasonCode};
 
 static MAPPED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -46,6 +47,7 @@ struct Held {
     /// Read for the moment of a call, so that whoever takes it is the one who drops it.
     gateway: RwLock<Option<GatewayHandle>>,
     closed: CancellationToken,
+    meter: Arc<Meter>,
 }
 
 impl fmt::Debug for InProcess {
@@ -59,6 +61,7 @@ pub(super) async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<A
     let subject = launch.instance.integration_id.to_string();
     let exchanges = launch.onlooker.exchanges.clone();
     let (timing, file) = (launch.timing, launch.plugin.file_name().to_owned());
+    let meter = Arc::clone(&launch.meter);
     let (made, outcome) = oneshot::channel();
     let side = HostSide(Arc::clone(&host));
     let make = move || {
@@ -78,7 +81,7 @@ pub(super) async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<A
             return Err(Reason::new(ReasonCode::DeadlineMissed, sentence));
         }
     };
-    let held = Arc::new(Held { gateway: RwLock::new(Some(gateway)), closed: CancellationToken::new() });
+    let held = Arc::new(Held { gateway: RwLock::new(Some(gateway)), closed: CancellationToken::new(), meter });
     tokio::spawn(heartbeat(Arc::clone(&held), timing, host).in_current_span());
     Ok(Arc::new(InProcess { subject, held, exchanges, exit: watch::Sender::new(None) }))
 }
@@ -146,6 +149,13 @@ impl Drop for InProcess {
 
 impl Held {
     async fn call(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
+        let began = Instant::now();
+        let answer = self.ask(op, request, deadline).await;
+        self.meter.called(op, began.elapsed(), &answer);
+        answer
+    }
+
+    async fn ask(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
         // No frame limits anything here; the bound is kept so that a plugin behaves alike in a worker.
         within_bounds("the request", request.len())?;
         let (answer, answered) = oneshot::channel();

@@ -41,6 +41,7 @@ use super::order::{Hello, Order};
 use super::sandbox::{self, Refusals};
 use super::sys::Ended;
 use super::{Crash, Exchanges, Exit, Gateway, GatewayTiming, HostCalls, Hosting, Launch, Refusal, UndeclaredPath};
+use crate::metrics::Meter;
 use crate::reason::{Reason, ReasonCode};
 
 pub use self::family::is_of_a_worker;
@@ -57,6 +58,7 @@ const CONTROL_FRAMES: usize = 2;
 /// A gateway in a worker.
 pub(super) struct Isolated {
     pid: u32,
+    meter: Arc<Meter>,
     refusals: Refusals,
     connection: Arc<Connection>,
     exchanges: Exchanges,
@@ -99,7 +101,10 @@ impl Gateway for Isolated {
     }
 
     async fn call_bytes(&self, op: &Op, request: Vec<u8>, deadline: Duration) -> Result<Vec<u8>, CallError> {
-        self.exchanges.call(op.name, self.connection.call(op.number, request, deadline)).await
+        let began = Instant::now();
+        let answer = self.exchanges.call(op.name, self.connection.call(op.number, request, deadline)).await;
+        self.meter.called(op, began.elapsed(), &answer);
+        answer
     }
 
     async fn ended(&self) -> Exit {
@@ -149,6 +154,7 @@ async fn life(
     let refusals = worker.refusals.clone();
     let gateway = Isolated {
         pid: worker.process.pid(),
+        meter: Arc::clone(&launch.meter),
         refusals,
         connection,
         exchanges: launch.onlooker.exchanges.clone(),
@@ -195,6 +201,7 @@ struct Worker {
     born: Instant,
     /// Its plugin is built so that a panic ends the process.
     panic_aborts: bool,
+    meter: Arc<Meter>,
 }
 
 impl Worker {
@@ -223,6 +230,9 @@ impl Worker {
         let panic_aborts = launch.plugin.manifest().panic_strategy == "abort";
         let refusals = Refusals::default();
         let crash_page = Some(crash_page);
+        let meter = Arc::clone(&launch.meter);
+        let refused = refusals.clone();
+        meter.worker_began(process.pid(), move || refused.list().iter().map(|refusal| refusal.count).sum());
         Ok(Self {
             process,
             connection,
@@ -236,6 +246,7 @@ impl Worker {
             crash_page,
             born: Instant::now(),
             panic_aborts,
+            meter,
         })
     }
 
@@ -327,7 +338,7 @@ impl Worker {
                 Ok(end) => broken(subject, &end).into(),
                 Err(_) => broken(subject, &ReadEnd::Closed).into(),
             },
-            () = heartbeat(&self.connection, timing) => {
+            () = heartbeat(&self.connection, timing, &self.meter) => {
                 let within = in_words(timing.heartbeat_within);
                 let sentence = format!("{subject}: its gateway did not answer for {within} and its worker was killed");
                 Reason::new(ReasonCode::HeartbeatMissed, sentence).into()
@@ -368,6 +379,8 @@ impl Worker {
         let calls = launch.onlooker.exchanges.in_flight();
         self.process.kill();
         self.process.ended().await;
+        let cpu_ms = self.process.used().map_or(0, |used| used.cpu_ms);
+        self.meter.worker_ended(self.process.pid(), Duration::from_millis(cpu_ms));
         // Readings and answers that it wrote before its end, and its last lines; a child of its own may hold the
         // channel or the pipe open.
         let drained = async {
@@ -386,8 +399,14 @@ impl Worker {
         let printed = self.printed.text();
         let word = self.crash_page.take().and_then(LastWord::read);
         let (reason, killed_by) = match end {
-            End::Because(reason) => (reason, None),
+            End::Because(reason) => {
+                if matches!(reason.code, ReasonCode::HeartbeatMissed | ReasonCode::ProtocolBroken) {
+                    self.meter.crashes.add(1);
+                }
+                (reason, None)
+            }
             End::Died(who, ended) => {
+                self.meter.crashes.add(1);
                 let oom_killed = self.oom_count.rose();
                 let (printed, panic_aborts, word) = (printed.clone(), self.panic_aborts, word.as_ref());
                 let death = Death { ended, oom_killed, printed, panic_aborts, word };
@@ -417,11 +436,13 @@ impl Worker {
 }
 
 /// Resolves when the gateway's thread has not answered in time.
-async fn heartbeat(connection: &Connection, timing: GatewayTiming) {
+async fn heartbeat(connection: &Connection, timing: GatewayTiming, meter: &Meter) {
     let ping = wire::encode(&());
     loop {
         tokio::time::sleep(timing.heartbeat_every).await;
+        let began = Instant::now();
         let answer = connection.call(ops::PING.number, ping.clone(), timing.heartbeat_within).await;
+        meter.called(&ops::PING, began.elapsed(), &answer);
         // Any answer shows a thread that runs, but for `cancelled`: so answers the call of a thread that is gone. A
         // connection that is gone is for others to tell.
         if answer.is_err_and(|error| matches!(error.code, ErrorCode::Deadline | ErrorCode::Cancelled)) {

@@ -46,6 +46,9 @@ async fn take_as_reading(registry: &Registry, integration: &Supervised, request:
     let id = integration.view().id.clone();
     let reading = Reading { entity: request.entity.clone(), state: request.state.clone(), value, at_ms: None };
     let outcome = registry.base().house.emit(&id, vec![reading]).await;
+    let meter = registry.base().meters.of(&id);
+    meter.readings.add(u64::from(outcome.refused == 0));
+    meter.readings_refused.add(u64::from(outcome.refused));
     if outcome.refused > 0 {
         tracing::warn!(integration = %id, reason = outcome.first_reason, "the new value of a control was refused");
     }

@@ -18,6 +18,8 @@ use crate::config::{Config, Sandboxing};
 use crate::entity::House;
 use crate::gateway::{self, Confinement, Gateway, HostCalls, Hosting, Kernel, Launch, Onlooker};
 use crate::home::Home;
+use crate::log;
+use crate::metrics::Meters;
 use crate::plugin::catalog::Catalog;
 use crate::plugin::{Decision, PluginChange, Staged};
 use crate::reason::{Reason, ReasonCode};
@@ -161,6 +163,8 @@ pub(super) struct Base {
     pub(super) starts: Semaphore,
     /// What did not come up in a flow.
     pub(super) problems: Problems,
+    /// What each integration is counted for.
+    pub(super) meters: Meters,
 }
 
 impl Base {
@@ -185,7 +189,7 @@ impl Base {
         launcher: Arc<dyn Launcher>,
     ) -> Arc<Self> {
         let starts = Semaphore::new(config.integrations.start_parallel.clamp(1, Semaphore::MAX_PERMITS));
-        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts, problems: Problems::default() })
+        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts, problems: Problems::default(), meters: Meters::default() })
     }
 
     /// Lets go of generations; the catalog deletes the copies that nobody needs any more.
@@ -200,6 +204,12 @@ impl Base {
     /// How an integration is run, by the configuration.
     pub(super) fn hosting(&self, id: &IntegrationId) -> Hosting {
         self.config.integration.get(id.as_str()).and_then(|one| one.hosting).unwrap_or_default()
+    }
+
+    /// Which of its plugin's events are logged, by the configuration.
+    pub(super) fn log_filter(&self, id: &IntegrationId) -> String {
+        let one = self.config.integration.get(id.as_str());
+        one.and_then(|one| one.log.clone()).unwrap_or_else(|| self.config.log.plugin_filter.clone())
     }
 
     /// What a worker of an integration may do with these settings.
@@ -224,8 +234,7 @@ impl Base {
             Reason::new(ReasonCode::StartFailed, format!("the folder {} cannot be made", data_dir.display()))
                 .caused_by(error)
         })?;
-        let one = self.config.integration.get(id.as_str());
-        let log_filter = one.and_then(|one| one.log.clone()).unwrap_or_else(|| self.config.log.plugin_filter.clone());
+        let log_filter = log::filter_of(id).unwrap_or_else(|| self.log_filter(id));
         let host_ops = ops::TABLE.iter().filter(|op| op.side() == ops::Side::Host).map(|op| op.number).collect();
         Ok(Launch {
             plugin: plugin.clone(),
@@ -241,6 +250,7 @@ impl Base {
             kernel,
             timing: self.config.integrations.gateway_timing(),
             onlooker: Onlooker::default(),
+            meter: self.meters.of(id),
         })
     }
 

@@ -30,6 +30,7 @@ use self::snapshots::{Snapshots, SyncWindow};
 use crate::gateway::{HostCalls, HostReply};
 use crate::integration::ground::Base;
 use crate::log;
+use crate::metrics::Meter;
 use crate::store::KvSpace;
 
 /// Calls that one lane holds.
@@ -50,6 +51,17 @@ pub(super) enum Told {
     Progress(Progress),
     /// A reading was taken.
     Reading,
+}
+
+/// Calls of a generation that wait in the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// About entities and readings.
+    pub house_calls: usize,
+    /// About the key-value stores.
+    pub store_calls: usize,
+    /// The bytes of all their requests.
+    pub bytes: usize,
 }
 
 /// What this generation may do.
@@ -85,6 +97,7 @@ struct Parts {
     wants_commit: Notify,
     /// Another generation has taken over: its store is closed, whatever waits there.
     replaced: AtomicBool,
+    meter: Arc<Meter>,
 }
 
 impl HostSide {
@@ -92,6 +105,7 @@ impl HostSide {
     pub(super) fn new(id: IntegrationId, base: Arc<Base>, access: Access) -> Self {
         let (house_lane, house_jobs) = mpsc::channel(LANE_CALLS);
         let (store_lane, store_jobs) = mpsc::channel(LANE_CALLS);
+        let meter = base.meters.of(&id);
         let side = Self(Arc::new(Parts {
             id,
             base,
@@ -106,6 +120,7 @@ impl HostSide {
             aside: Mutex::default(),
             wants_commit: Notify::new(),
             replaced: AtomicBool::new(false),
+            meter,
         }));
         lanes::run_house(Arc::downgrade(&side.0), house_jobs);
         lanes::run_store(Arc::downgrade(&side.0), store_jobs);
@@ -134,6 +149,16 @@ impl HostSide {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
+    /// What waits in the lanes.
+    pub(super) fn waiting(&self) -> Waiting {
+        let waits = |lane: &mpsc::Sender<lanes::Job>| lane.max_capacity() - lane.capacity();
+        Waiting {
+            house_calls: waits(&self.0.house_lane),
+            store_calls: waits(&self.0.store_lane),
+            bytes: self.0.waiting_bytes.load(Ordering::Relaxed),
+        }
+    }
+
     /// Waits until no other snapshot is asked for. Parts of the next are taken until what is returned is dropped.
     pub(super) async fn sync_window(&self) -> SyncWindow<'_> {
         self.0.snapshots.open().await
@@ -152,6 +177,7 @@ impl Parts {
     /// Drops and counts a call that comes after the switch.
     fn drop_late(&self, reply: HostReply) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.meter.calls_dropped.add(1);
         refuse(reply, ErrorCode::Cancelled, "this generation of the plugin is stopped: its calls are dropped");
     }
 
@@ -164,7 +190,10 @@ impl Parts {
     /// What is told and answered on the spot; `None` when the operation belongs to a lane.
     fn answer_at_once(&self, op: &Op, request: &[u8]) -> Option<Result<(), CallError>> {
         let answer = if *op == ops::LOG {
-            wire::decode::<Log>(request).map(|batch| log::forward(&self.id, batch))
+            wire::decode::<Log>(request).map(|batch| {
+                self.meter.log_dropped.add(batch.dropped);
+                log::forward(&self.id, batch);
+            })
         } else if *op == ops::HEALTH {
             wire::decode::<Health>(request).map(|mut health| {
                 shorten(&mut health.message);
@@ -199,6 +228,7 @@ impl HostCalls for HostSide {
     fn call(&self, op: u32, request: Vec<u8>, reply: HostReply) {
         let parts = &self.0;
         let Some(op) = ops::by_number(op).filter(|op| op.side() == ops::Side::Host) else {
+            parts.meter.calls_refused.add(1);
             refuse(reply, ErrorCode::Unsupported, format!("this host does not know the operation {op}"));
             return;
         };
@@ -208,6 +238,7 @@ impl HostCalls for HostSide {
         }
         if request.len() > REQUEST_BYTES {
             let (bytes, name) = (request.len(), op.name);
+            parts.meter.calls_refused.add(1);
             let message = format!("{name} with {bytes} bytes is too large: at most {REQUEST_BYTES}, send it in parts");
             refuse(reply, ErrorCode::Refused, message);
             return;
@@ -219,11 +250,13 @@ impl HostCalls for HostSide {
         let serial = parts.snapshots.awaited().filter(|_| snapshots::is_part(op));
         if serial.is_none() && snapshots::is_part(op) && matches!(parts.access, Access::Full(_)) {
             parts.dropped.fetch_add(1, Ordering::Relaxed);
+            parts.meter.calls_dropped.add(1);
             reply.complete::<()>(&Err(snapshots::unasked(op)));
             return;
         }
         let waits = lanes::Waits::new(&parts.waiting_bytes, request.len());
         if waits.before() > WAITING_BYTES {
+            parts.meter.calls_refused.add(1);
             refuse(reply, ErrorCode::Refused, "too much waits already: await the answers before asking more");
             return;
         }
@@ -231,6 +264,7 @@ impl HostCalls for HostSide {
         if let Err(error) = lane.try_send(lanes::Job::Call { op, request, reply, waits, serial })
             && let lanes::Job::Call { reply, .. } = error.into_inner()
         {
+            parts.meter.calls_refused.add(1);
             refuse(reply, ErrorCode::Refused, "too many calls wait already: await the answers before asking more");
         }
     }

@@ -13,9 +13,12 @@ use super::OperationError;
 use super::attributes::{self, Given};
 use super::error::is_off;
 use super::flows::Flows;
+use super::host_calls::Waiting;
 use super::ground::{Base, PluginNow, absence};
 use super::supervisor::{Change, Input, Supervised, Unfit, fields_of, try_out, validate};
 use super::view::{IntegrationView, LifecycleEvent};
+use crate::log;
+use crate::metrics::Meter;
 use crate::plugin::PluginChange;
 use crate::reason::Reason;
 use crate::store::{Desired, IntegrationRow};
@@ -32,6 +35,17 @@ pub(super) struct Registry {
     flows: Flows,
     /// The daemon ends: nothing more is supervised. Set while `supervised` is locked.
     closing: AtomicBool,
+}
+
+/// An integration with what it was counted for.
+#[derive(Debug, Clone)]
+pub struct CountedIntegration {
+    /// As it is now.
+    pub view: Arc<IntegrationView>,
+    /// What it was counted for since the daemon started.
+    pub meter: Arc<Meter>,
+    /// Its plugin's calls that wait.
+    pub waiting: Waiting,
 }
 
 impl Registry {
@@ -70,6 +84,16 @@ impl Registry {
         self.supervised.read().values().map(Supervised::view).collect()
     }
 
+    pub(super) fn counted(&self) -> Vec<CountedIntegration> {
+        let counted = |supervised: &Supervised| {
+            let view = supervised.view();
+            let meter = self.base.meters.of(&view.id);
+            let waiting = supervised.running().map(|running| running.host.waiting()).unwrap_or_default();
+            CountedIntegration { view, meter, waiting }
+        };
+        self.supervised.read().values().map(counted).collect()
+    }
+
     pub(super) fn get(&self, id: &IntegrationId) -> Option<Supervised> {
         self.supervised.read().get(id).cloned()
     }
@@ -98,6 +122,8 @@ impl Registry {
         let supervised = self.find(id)?;
         supervised.ask(Input::Delete).await?;
         self.supervised.write().remove(id);
+        self.base.meters.forget(id);
+        log::forget(id);
         Ok(())
     }
 

@@ -129,6 +129,7 @@ impl Supervisor {
             PluginNow::Missing(reason) => (None, Presence::Missing(reason)),
             PluginNow::Refused(reason) => (None, Presence::Refused(reason)),
         };
+        base.meters.begin(&row.id);
         let (life, effects) = Life::begin(row.desired, presence, moment(&base));
         let shared = Arc::new(Shared {
             running: RwLock::new(None),

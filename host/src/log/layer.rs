@@ -12,23 +12,31 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::levels::Chosen;
 use super::{HostLog, LogLine};
 use crate::causes::with_causes;
 use crate::clock::Clock;
 
 /// The field, of an event or a span, that says which integration a line is about.
-const INTEGRATION: &str = "integration";
+pub(super) const INTEGRATION: &str = "integration";
 
 /// Writes every event into the log.
 #[derive(Debug)]
 pub(super) struct LineLayer {
     log: HostLog,
+    chosen: Option<Chosen>,
     clock: Clock,
 }
 
 impl LineLayer {
+    /// One that writes all that reaches it.
     pub(super) fn new(log: HostLog) -> Self {
-        Self { log, clock: Clock::system() }
+        Self { log, chosen: None, clock: Clock::system() }
+    }
+
+    /// One that asks a filter about each event again, when it is known which integration the event is about.
+    pub(super) fn behind(log: HostLog, chosen: Chosen) -> Self {
+        Self { chosen: Some(chosen), ..Self::new(log) }
     }
 }
 
@@ -90,6 +98,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         }
         event.record(&mut fields);
         let integration = fields.others.get(INTEGRATION).and_then(|id| IntegrationId::new(id).ok());
+        if let Some(chosen) = &self.chosen
+            && !chosen.passes(event.metadata(), integration.as_ref(), context)
+        {
+            return;
+        }
         if integration.is_some() {
             fields.others.remove(INTEGRATION);
         }

@@ -73,6 +73,8 @@ struct Inner {
     /// Rows were shed and nobody who asked for an acknowledgment has been told: the next to ask hears of it.
     loss: Option<Fault>,
     lost: u64,
+    /// Since the start.
+    lost_ever: u64,
     closed: bool,
     on_commit: Option<Arc<Committed>>,
 }
@@ -86,6 +88,17 @@ impl std::fmt::Debug for Pending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pending").field("rows", &self.inner.lock().rows.len()).finish_non_exhaustive()
     }
+}
+
+/// See [`Pending::state`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueueState {
+    /// Readings that wait.
+    pub(crate) waiting: u64,
+    /// Readings given up since the start.
+    pub(crate) lost: u64,
+    /// The last attempt to write failed.
+    pub(crate) failing: bool,
 }
 
 /// Rows that one transaction takes.
@@ -126,6 +139,16 @@ impl Pending {
         let inner = self.inner.lock();
         inner.failed_at?;
         inner.fault.as_ref().map(|fault| (fault.copy(), inner.lost))
+    }
+
+    /// How the queue is.
+    pub(super) fn state(&self) -> QueueState {
+        let inner = self.inner.lock();
+        QueueState {
+            waiting: inner.rows.len() as u64,
+            lost: inner.lost_ever,
+            failing: inner.failed_at.is_some(),
+        }
     }
 
     pub(super) fn take(&self, most: usize) -> Option<Batch> {
@@ -216,6 +239,7 @@ impl Inner {
             return;
         }
         self.lost += (before - self.rows.len()) as u64;
+        self.lost_ever += (before - self.rows.len()) as u64;
         let Some(fault) = &self.fault else { return };
         // What they wait for includes the rows that are gone: a later commit must not answer them.
         for waiter in self.waiters.drain(..) {

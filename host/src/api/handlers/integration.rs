@@ -6,7 +6,7 @@ use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::Answer;
 use crate::api::extract::{Given, Named};
-use crate::api::types::{AttributesPatch, Diagnostics, Integration, Problem, SyncAnswer};
+use crate::api::types::{AttributesPatch, Diagnostics, Integration, LogLevelAnswer, LogLevelRequest, Problem, SyncAnswer};
 use crate::app::App;
 
 /// Every integration.
@@ -60,6 +60,18 @@ pub(crate) async fn integration_diagnostics(
     Named(id): Named<IntegrationId>,
 ) -> Answer<Diagnostics> {
     Ok(Json(app.integration_diagnostics(&id).await?))
+}
+
+/// Logs more or less of an integration, at once and until the daemon restarts.
+#[utoipa::path(post, path = "/v1/integrations/{id}/log-level", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")), request_body = LogLevelRequest,
+    responses((status = 200, body = LogLevelAnswer), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_log_level(
+    State(app): State<App>,
+    Named(id): Named<IntegrationId>,
+    Given(wanted): Given<LogLevelRequest>,
+) -> Answer<LogLevelAnswer> {
+    Ok(Json(app.integration_log_level(&id, wanted).await?))
 }
 
 /// Changes settings; those not named stay as they are.

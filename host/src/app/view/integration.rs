@@ -69,6 +69,8 @@ pub struct Integration {
     pub refusals: Vec<Refusal>,
     /// Paths that its worker opened and its manifest does not declare; only with `sandbox_trace`.
     pub undeclared_paths: Vec<UndeclaredPath>,
+    /// The log filter that was set at run time; forgotten when the daemon restarts.
+    pub log_filter: Option<String>,
 }
 
 impl Integration {
@@ -98,6 +100,7 @@ impl Integration {
             entities,
             refusals: tried.refusals,
             undeclared_paths: tried.undeclared_paths,
+            log_filter: None,
         }
     }
 }

@@ -5,6 +5,23 @@ use utoipa::ToSchema;
 
 use crate::log::LogLine;
 
+/// Which events of an integration are logged.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogLevelRequest {
+    /// A level, or `module=level` pairs with commas; `null` for what the configuration says.
+    pub filter: Option<String>,
+}
+
+/// Which events of an integration are logged from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLevelAnswer {
+    /// The filter in force.
+    pub filter: String,
+    /// It was set at run time, and is forgotten when the daemon restarts; else it is the configuration's.
+    pub until_restart: bool,
+}
+
 /// The lines in memory that were asked for, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {

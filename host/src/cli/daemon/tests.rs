@@ -111,6 +111,9 @@ async fn ask_everything(daemon: &Daemon) {
     let log = Daemon::log_path(None, "info", 1, false);
     // Every answer is a refusal.
     let _ = daemon.status().await;
+    let _ = daemon.costs(false).await;
+    let _ = daemon.metrics().await;
+    let _ = daemon.log_level(&id, None).await;
     let _ = daemon.plugins().await;
     let _ = daemon.plugin("a.so").await;
     let _ = daemon.integrations().await;

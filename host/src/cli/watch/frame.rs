@@ -5,22 +5,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::model::{Model, Row};
 use crate::api::types::Availability;
 use crate::cli::output::Tone;
+use crate::cli::screen::Line;
 use crate::cli::{when, words};
 
 /// The widest that a state's name or value may be when there is room.
 const COLUMN_MAX: usize = 32;
 /// Between two columns.
 const GAP: usize = 2;
-
-/// A line in pieces, each with its tone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line(pub(super) Vec<(Tone, String)>);
-
-impl Line {
-    fn of(tone: Tone, text: impl Into<String>) -> Self {
-        Self(vec![(tone, text.into())])
-    }
-}
 
 /// All lines of the table, the heading aside; there may be more than fit the screen.
 pub(super) fn body(model: &Model, now_ms: i64, width: usize) -> Vec<Line> {

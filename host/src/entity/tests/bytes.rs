@@ -111,23 +111,73 @@ async fn the_ring_and_each_subscriber_are_bounded_by_texts() {
     let home = Home::with_notes(&["lamp"], 1).await;
     let start = home.house.resume_token(0);
     let mut slow = home.house.subscribe(Some(&start));
+    assert!(matches!(slow.next().await, Some(StateEvent::Committed { sequence: 0 })));
     let fill = bounds::SUBSCRIBER_TEXT_MAX_BYTES / TEXT_MAX_BYTES;
     home.emit((0..fill).map(|n| text("lamp", 0, n)).collect()).await;
     let mut resumed = home.house.subscribe(Some(&start));
     assert!(matches!(resumed.next().await, Some(StateEvent::Reading(_))), "all of it is in the ring");
     home.emit(vec![text("lamp", 0, fill)]).await;
+    assert!(matches!(slow.next().await, Some(StateEvent::Lagged)));
+    assert!(slow.next().await.is_none());
+    assert_eq!(home.house.subscribers().1, 1);
+    // The ring goes back twice as far as a subscriber may be behind.
+    let mut back = home.house.subscribe(Some(&start));
+    assert!(matches!(back.next().await, Some(StateEvent::Reading(_))));
+    home.emit((fill + 1..=2 * fill + 1).map(|n| text("lamp", 0, n)).collect()).await;
     let mut too_late = home.house.subscribe(Some(&start));
     assert!(matches!(too_late.next().await, Some(StateEvent::Reset)));
-    let mut readings = 0;
-    while let Some(event) = slow.next().await {
-        match event {
-            StateEvent::Reading(_) => readings += 1,
-            StateEvent::Lagged => break,
-            StateEvent::Reset | StateEvent::Committed { .. } => {}
+}
+
+#[tokio::test]
+async fn who_is_dropped_finds_what_it_missed() {
+    let home = Home::with_notes(&["lamp"], 1).await;
+    let mut slow = home.house.subscribe(None);
+    home.emit(vec![text("lamp", 0, 0)]).await;
+    home.house.flush().await.expect("committed");
+    let mut token = None;
+    while token.is_none() {
+        if let Some(StateEvent::Committed { sequence: 1 }) = slow.next().await {
+            token = Some(home.house.resume_token(1));
         }
     }
-    assert_eq!(readings, fill);
-    assert!(slow.next().await.is_none());
+    let fill = bounds::SUBSCRIBER_TEXT_MAX_BYTES / TEXT_MAX_BYTES;
+    home.emit((0..=fill).map(|n| text("lamp", 0, n)).collect()).await;
+    assert!(matches!(slow.next().await, Some(StateEvent::Lagged)));
+    drop(slow);
+    // It comes back, and is too far behind only if it was away for as much again.
+    let mut back = home.house.subscribe(token.as_deref());
+    let mut last = 1;
+    while last < 2 + fill as u64 {
+        match back.next().await {
+            Some(StateEvent::Reading(state)) => {
+                assert_eq!(state.sequence, last + 1);
+                last = state.sequence;
+            }
+            Some(StateEvent::Committed { sequence }) => assert!(sequence <= last, "{sequence} before it was seen"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_state_is_shared_by_all_who_take_it() {
+    let home = Home::with_notes(&["lamp"], 3).await;
+    home.emit((0..3).map(|n| text("lamp", n, n)).collect()).await;
+    let mut first = home.house.subscribe(None);
+    home.emit(vec![text("lamp", 0, 9)]).await;
+    let mut second = home.house.subscribe(None);
+    let mut seen = Vec::new();
+    for subscription in [&mut first, &mut second] {
+        let mut sequences = Vec::new();
+        while sequences.len() < 4 {
+            if let Some(StateEvent::Reading(state)) = subscription.next().await {
+                sequences.push(state.sequence);
+            }
+        }
+        seen.push(sequences);
+    }
+    assert_eq!(seen[0], seen[1], "both have the same state and then the reading since");
+    assert_eq!(seen[0][3], 4);
 }
 
 #[tokio::test]

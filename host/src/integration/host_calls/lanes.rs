@@ -135,6 +135,9 @@ async fn emit(parts: &Parts, request: &[u8]) -> Result<EmitOutcome, CallError> {
     let emit: Emit = wire::decode(request)?;
     let readings = emit.readings.len();
     let outcome = parts.base.house.emit(&parts.id, emit.readings).await;
+    let refused = u64::from(outcome.refused);
+    parts.meter.readings_refused.add(refused);
+    parts.meter.readings.add((readings as u64).saturating_sub(refused));
     if (outcome.refused as usize) < readings {
         parts.tell(Told::Reading);
     }

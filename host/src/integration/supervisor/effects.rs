@@ -153,6 +153,7 @@ impl Supervisor {
     pub(super) fn attend(&mut self, running: &Running) {
         let gateway = Arc::clone(&running.gateway);
         self.beside(async move { Came::Ended(gateway.ended().await) });
+        self.base.meters.of(&self.row.id).starts.add(1);
         self.succeeded();
         self.synchronize(None);
         if let Some(interval_ms) = running.plugin.manifest().poll_interval_ms.filter(|ms| *ms > 0) {

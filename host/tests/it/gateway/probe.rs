@@ -196,7 +196,8 @@ pub(crate) fn wanted(plugin: Staged, id: &str, data_dir: &str, hosting: Hosting,
         log_filter: "info".to_owned(),
     };
     let confinement = Confinement::of(&[], &AttributeValues::default(), Path::new(data_dir));
-    Launch { plugin, instance, hosting, confinement, kernel: Kernel::found(), timing, onlooker: Onlooker::default() }
+    let (kernel, onlooker, meter) = (Kernel::found(), Onlooker::default(), Arc::default());
+    Launch { plugin, instance, hosting, confinement, kernel, timing, onlooker, meter }
 }
 
 fn store_in(folder: &Path) -> PathBuf {

@@ -6,10 +6,19 @@ use std::io::{self, Write};
 use crossterm::event::KeyCode;
 use crossterm::{cursor, execute, terminal};
 
-use super::frame::{self, Line};
-use super::model::Model;
-use crate::cli::failure::Failure;
-use crate::cli::output::Output;
+use super::failure::Failure;
+use super::output::{Output, Tone};
+
+/// A line in pieces, each with its tone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line(pub(super) Vec<(Tone, String)>);
+
+impl Line {
+    /// A line of one tone.
+    pub(super) fn of(tone: Tone, text: impl Into<String>) -> Self {
+        Self(vec![(tone, text.into())])
+    }
+}
 
 /// The terminal, taken over until this is dropped.
 #[derive(Debug)]
@@ -57,14 +66,19 @@ impl Screen {
         self.top = self.top.min(self.lines.saturating_sub(self.height.saturating_sub(2)));
     }
 
-    /// Draws the whole picture in one write, so that it does not flicker.
-    pub(super) fn draw(&mut self, model: &Model, now_ms: i64) -> Result<(), Failure> {
-        let body = frame::body(model, now_ms, self.width);
+    /// Columns to draw in.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Draws the whole picture in one write, so that it does not flicker: a line on top and the table below, of which
+    /// there may be more than fits.
+    pub(super) fn draw(&mut self, head: &Line, body: &[Line]) -> Result<(), Failure> {
         self.lines = body.len();
         let room = self.height.saturating_sub(2);
         self.top = self.top.min(self.lines.saturating_sub(room));
         let mut picture = String::from("\x1b[H");
-        self.push(&mut picture, &frame::status(model, now_ms, self.width));
+        self.push(&mut picture, head);
         picture.push_str("\x1b[K\r\n\x1b[K");
         for line in body.iter().skip(self.top).take(room) {
             picture.push_str("\r\n");
