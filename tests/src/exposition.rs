@@ -56,9 +56,10 @@ impl Exposition {
                 name.clone_into(&mut family);
             } else {
                 let sample = sample(line).ok_or_else(|| wrong("no sample"))?;
+                let kind = read.families.get(&family).ok_or_else(|| wrong("a sample before its family"))?;
                 let ending = sample.name.strip_prefix(&family).ok_or_else(|| wrong("a sample of no family"))?;
                 let of_histogram = ["_bucket", "_sum", "_count"].contains(&ending);
-                if (read.families[&family] == "histogram") != of_histogram || (!of_histogram && !ending.is_empty()) {
+                if (kind == "histogram") != of_histogram || (!of_histogram && !ending.is_empty()) {
                     return Err(wrong("a sample with a wrong ending"));
                 }
                 if sample.labels.contains_key("le") != (ending == "_bucket") {
