@@ -12,6 +12,7 @@ mod events;
 mod extract;
 mod handlers;
 pub mod openapi;
+mod patience;
 mod routes;
 pub mod server;
 pub mod types;

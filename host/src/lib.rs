@@ -21,4 +21,5 @@ pub mod plugin;
 pub mod reason;
 pub mod schema;
 pub mod serve;
+mod service;
 pub mod store;

@@ -215,7 +215,7 @@ fn spawn(birth: Birth) -> io::Result<Child> {
     let pidfd = sys::pid_of(pid).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
     match pidfd {
         Ok(pidfd) => {
-            Ok(Child { pid, pidfd: Arc::new(pidfd), ended: OnceLock::new(), cpu: OnceLock::new(), is_reaped: AtomicBool::new(false) })
+            Ok(Child { pid, pidfd: Arc::new(pidfd), ended: OnceLock::new(), is_reaped: AtomicBool::new(false) })
         }
         Err(error) => {
             let mut child = child;

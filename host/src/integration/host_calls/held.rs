@@ -222,7 +222,10 @@ pub(super) async fn release(parts: &Arc<Parts>) {
     let mut readings: Vec<_> = held.readings.into_values().collect();
     readings.sort_unstable_by_key(|(arrived, _)| *arrived);
     if !readings.is_empty() {
+        let count = readings.len() as u64;
         let outcome = house.emit(id, readings.into_iter().map(|(_, reading)| reading).collect()).await;
+        parts.meter.readings.add(count.saturating_sub(u64::from(outcome.refused)));
+        parts.meter.readings_refused.add(u64::from(outcome.refused));
         if outcome.refused > 0 {
             tracing::warn!(refused = outcome.refused, reason = outcome.first_reason, "held readings were refused");
         }
