@@ -24,9 +24,9 @@ use gatehouse_plugin_api::message::{self, LogLevel};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tracing_subscriber::{EnvFilter, Layer as _};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer as _};
 use utoipa::ToSchema;
 
 use self::output::Output;

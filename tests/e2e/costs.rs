@@ -50,7 +50,10 @@ fn counters_are_what_was_done_and_a_deleted_integration_is_not_told_of() {
         if counts == [Some(1.0); 2] { Ok(()) } else { Err(counts) }
     });
     let now = metrics(&daemon);
-    assert!(now.value("gatehouse_integration_readings_total", &of) >= after.value("gatehouse_integration_readings_total", &of));
+    assert!(
+        now.value("gatehouse_integration_readings_total", &of)
+            >= after.value("gatehouse_integration_readings_total", &of)
+    );
     assert_eq!(now.values_of("integration"), ["probe", "virtual-house"].into());
 
     daemon.cli(&["integration", "deactivate", "probe", "--purge", "--yes"]).ok();

@@ -101,7 +101,8 @@ impl Exposition {
 
     /// The value of a sample with these labels and perhaps more; of several their sum.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let has = |sample: &Sample| labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|v| v == value));
+        let has =
+            |sample: &Sample| labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|v| v == value));
         let mut values = self.samples.iter().filter(|s| s.name == name && has(s)).map(|s| s.value).peekable();
         values.peek()?;
         Some(values.sum())
@@ -164,7 +165,8 @@ mod tests {
         let good = "# HELP a_total What.\n# TYPE a_total counter\na_total{b=\"c\\\"d\"} 1\n";
         let read = Exposition::parse(good).expect("good");
         assert_eq!(read.value("a_total", &[("b", "c\"d")]), Some(1.0));
-        let histogram = "# HELP h What.\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 2\n";
+        let histogram =
+            "# HELP h What.\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 2\n";
         Exposition::parse(histogram).expect("good");
         for bad in [
             "a 1\n",

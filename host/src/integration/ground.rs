@@ -189,7 +189,18 @@ impl Base {
         launcher: Arc<dyn Launcher>,
     ) -> Arc<Self> {
         let starts = Semaphore::new(config.integrations.start_parallel.clamp(1, Semaphore::MAX_PERMITS));
-        Arc::new(Self { home, config, store, house, clock, plugins, launcher, starts, problems: Problems::default(), meters: Meters::default() })
+        Arc::new(Self {
+            home,
+            config,
+            store,
+            house,
+            clock,
+            plugins,
+            launcher,
+            starts,
+            problems: Problems::default(),
+            meters: Meters::default(),
+        })
     }
 
     /// Lets go of generations; the catalog deletes the copies that nobody needs any more.

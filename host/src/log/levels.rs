@@ -174,7 +174,8 @@ mod tests {
     fn one_integration_is_told_of_more_or_less_than_the_others() {
         let (log, levels) = (HostLog::in_memory(100), Levels::default());
         let filter = Chosen::new(EnvFilter::new("warn"), levels.clone());
-        let subscriber = tracing_subscriber::registry().with(LineLayer::behind(log.clone(), filter.clone()).with_filter(filter));
+        let subscriber =
+            tracing_subscriber::registry().with(LineLayer::behind(log.clone(), filter.clone()).with_filter(filter));
         let said = |who: &str| {
             let after = log.read(&LogQuery::default()).resume;
             let span = tracing::info_span!("integration", integration = %id(who));

@@ -8,9 +8,8 @@ use prometheus::core::Metric;
 use prometheus::{Histogram, HistogramOpts, proto};
 
 /// The families, by the word that stands in the label `operation`. Their number bounds what one integration adds.
-pub const CALL_FAMILIES: [&str; 11] = [
-    "ping", "flow", "page", "settings", "start", "stop", "poll", "control", "synchronize", "camera", "other",
-];
+pub const CALL_FAMILIES: [&str; 11] =
+    ["ping", "flow", "page", "settings", "start", "stop", "poll", "control", "synchronize", "camera", "other"];
 
 /// Upper bounds in seconds: from what a call costs at the least to the longest deadline of a common one.
 const BUCKETS: [f64; 14] =

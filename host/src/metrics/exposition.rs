@@ -74,11 +74,31 @@ impl Exposition {
         let of = [("integration", id.as_str())];
         let counted = [
             ("readings_total", "Readings taken.", meter.readings.get()),
-            ("readings_refused_total", "Readings refused: undeclared, out of bounds or too much.", meter.readings_refused.get()),
-            ("calls_refused_total", "Calls of the plugin refused: no room, too large or not understood.", meter.calls_refused.get()),
-            ("calls_dropped_total", "Calls of the plugin that came after it was stopped or replaced.", meter.calls_dropped.get()),
-            ("log_events_dropped_total", "Log events that the plugin's side dropped: too many came.", meter.log_dropped.get()),
-            ("sandbox_refusals_total", "What the sandbox refused, as far as the host answers it.", tally.sandbox_refusals),
+            (
+                "readings_refused_total",
+                "Readings refused: undeclared, out of bounds or too much.",
+                meter.readings_refused.get(),
+            ),
+            (
+                "calls_refused_total",
+                "Calls of the plugin refused: no room, too large or not understood.",
+                meter.calls_refused.get(),
+            ),
+            (
+                "calls_dropped_total",
+                "Calls of the plugin that came after it was stopped or replaced.",
+                meter.calls_dropped.get(),
+            ),
+            (
+                "log_events_dropped_total",
+                "Log events that the plugin's side dropped: too many came.",
+                meter.log_dropped.get(),
+            ),
+            (
+                "sandbox_refusals_total",
+                "What the sandbox refused, as far as the host answers it.",
+                tally.sandbox_refusals,
+            ),
             ("starts_total", "How often it came to run.", meter.starts.get()),
             ("restarts_total", "How often it came to run again.", meter.starts.get().saturating_sub(1)),
             ("crashes_total", "How often its worker ended without being asked to.", meter.crashes.get()),
@@ -91,7 +111,8 @@ impl Exposition {
         if let Some(process) = &tally.process {
             self.memory(&of, process);
         }
-        let (name, help) = ("gatehouse_integration_call_failures_total", "Calls of the gateway that failed, by the error's code.");
+        let (name, help) =
+            ("gatehouse_integration_call_failures_total", "Calls of the gateway that failed, by the error's code.");
         for (code, count) in meter.failures() {
             self.counter(name, help, &[of[0], ("code", code)], count);
         }
@@ -129,7 +150,9 @@ impl Exposition {
 
     /// The text.
     pub(crate) fn text(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.0).expect("every family has a name and a sample, and memory takes all")
+        TextEncoder::new()
+            .encode_to_string(&self.0)
+            .expect("every family has a name and a sample, and memory takes all")
     }
 }
 

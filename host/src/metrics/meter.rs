@@ -183,7 +183,10 @@ mod tests {
         meter.worker_began(std::process::id(), || 0);
         let now = meter.tally(true);
         let process = now.process.expect("this process");
-        assert!(process.resident_bytes > 0 && process.proportional_bytes > Some(0) && process.threads > 0, "{process:?}");
+        assert!(
+            process.resident_bytes > 0 && process.proportional_bytes > Some(0) && process.threads > 0,
+            "{process:?}"
+        );
         assert!(now.cpu >= Duration::from_secs(2) && now.pids == [std::process::id()], "{now:?}");
     }
 

@@ -144,11 +144,7 @@ impl Pending {
     /// How the queue is.
     pub(super) fn state(&self) -> QueueState {
         let inner = self.inner.lock();
-        QueueState {
-            waiting: inner.rows.len() as u64,
-            lost: inner.lost_ever,
-            failing: inner.failed_at.is_some(),
-        }
+        QueueState { waiting: inner.rows.len() as u64, lost: inner.lost_ever, failing: inner.failed_at.is_some() }
     }
 
     pub(super) fn take(&self, most: usize) -> Option<Batch> {

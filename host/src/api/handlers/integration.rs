@@ -6,7 +6,9 @@ use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::Answer;
 use crate::api::extract::{Given, Named};
-use crate::api::types::{AttributesPatch, Diagnostics, Integration, LogLevelAnswer, LogLevelRequest, Problem, SyncAnswer};
+use crate::api::types::{
+    AttributesPatch, Diagnostics, Integration, LogLevelAnswer, LogLevelRequest, Problem, SyncAnswer,
+};
 use crate::app::App;
 
 /// Every integration.

@@ -188,8 +188,7 @@ mod tests {
 
     fn costs(at_ms: i64, integrations: Vec<IntegrationCost>) -> Costs {
         let process = ProcessUse { memory_bytes: 30_000_000, ..ProcessUse::default() };
-        let daemon =
-            DaemonCost { process, history_waiting: 0, history_lost: 0, subscribers: 0, subscribers_lagged: 0 };
+        let daemon = DaemonCost { process, history_waiting: 0, history_lost: 0, subscribers: 0, subscribers_lagged: 0 };
         Costs { at_ms, daemon, integrations }
     }
 
