@@ -30,6 +30,8 @@ use utoipa::ToSchema;
 pub(crate) use self::answer::clip;
 pub use self::crash::{Crash, Onlooker, Place, Used, Witness};
 pub use self::exchange::{Exchange, Exchanges, InFlight};
+#[cfg(test)]
+pub(crate) use self::isolated::worker_joined;
 pub use self::isolated::{is_of_a_worker, set_worker_program};
 pub use self::sandbox::{Confinement, HeldPorts, Kernel, Missing, Refusal, Tried, UndeclaredPath, wants_more};
 use crate::metrics::Meter;

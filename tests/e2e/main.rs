@@ -20,4 +20,5 @@ mod secrets;
 mod streams;
 mod synchronizing;
 mod terminal;
+mod trust;
 mod unprivileged;

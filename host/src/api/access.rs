@@ -162,6 +162,49 @@ mod tests {
         assert!(error.contains("access.read_groups") && error.contains("no-such-group-here"), "{error}");
     }
 
+    /// Names the socket that the child below connects to.
+    const SOCKET: &str = "GATEHOUSE_TEST_WORKER_SOCKET";
+
+    /// Not a test by itself: what a worker would do, were its sandbox not in the way.
+    #[test]
+    fn connects_as_a_worker() {
+        let Some(socket) = std::env::var_os(SOCKET) else { return };
+        let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+        // Stays until the other side has looked at it.
+        let _ = io::Read::read(&mut stream, &mut [0]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_refused_at_the_socket() {
+        use std::os::unix::process::CommandExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let connect = || {
+            std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "api::access::tests::connects_as_a_worker"])
+                .env(SOCKET, &path)
+                .stdout(std::process::Stdio::null())
+                .process_group(0)
+                .spawn()
+                .unwrap()
+        };
+        let own = Access::default();
+        let mut person = connect();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert_eq!(own.permission_of(&Peer::of(&stream).unwrap()), Some(Permission::Control));
+        drop(stream);
+        person.wait().unwrap();
+        let mut worker = connect();
+        crate::gateway::worker_joined(worker.id());
+        let (stream, _) = listener.accept().await.unwrap();
+        let peer = Peer::of(&stream).unwrap();
+        assert!(peer.is_worker);
+        assert_eq!(own.permission_of(&peer), None);
+        drop(stream);
+        worker.wait().unwrap();
+    }
+
     #[tokio::test]
     async fn the_other_end_is_this_process_and_no_worker() {
         let (here, _there) = UnixStream::pair().unwrap();

@@ -45,6 +45,8 @@ use crate::metrics::Meter;
 use crate::reason::{Reason, ReasonCode};
 
 pub use self::family::is_of_a_worker;
+#[cfg(test)]
+pub(crate) use self::family::joined as worker_joined;
 pub use self::process::set_worker_program;
 
 /// How long a worker whose last handle was dropped may take to end.

@@ -111,6 +111,7 @@ impl Staged {
             file_name: self.0.file_name.clone(),
             integration_type: self.0.manifest.id.clone(),
             key: self.0.provenance.key,
+            is_revoked: false,
             parts: Arc::downgrade(&self.0),
         }
     }
@@ -124,6 +125,8 @@ pub(super) struct StagedWatch {
     pub(super) file_name: String,
     pub(super) integration_type: IntegrationType,
     pub(super) key: Option<KeyId>,
+    /// Whether it was told that it may not run any longer.
+    pub(super) is_revoked: bool,
     parts: Weak<StagedParts>,
 }
 

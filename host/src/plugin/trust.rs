@@ -18,8 +18,9 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 pub use item::{Item, ItemError, KeyId};
 pub use lists::{Entry, ListError};
@@ -39,6 +40,9 @@ use crate::config::TrustPolicy;
 use crate::home::Home;
 use crate::reason::{Reason, ReasonCode};
 
+/// For how long a list must revoke less before it counts: longer than copying one takes.
+const LOOSENS_AFTER: Duration = Duration::from_secs(1);
+
 /// Who is trusted. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Trust(Arc<Parts>);
@@ -50,8 +54,10 @@ struct Parts {
     configured: Vec<Entry>,
     /// Where the lists are; none for a trust without a home.
     folder: Option<PathBuf>,
-    /// As last read. An error: they were never read, so nobody knows what is revoked.
+    /// What is in force. An error: they were never read, so nobody knows what is revoked.
     lists: RwLock<Result<Lists, String>>,
+    /// Lists that revoke less than what is in force, and since when they do.
+    loosening: Mutex<Option<(Lists, Instant)>>,
 }
 
 /// An inspected copy that may be used.
@@ -98,13 +104,24 @@ impl Trust {
         let texts = config.keys.iter().chain(&config.hashes);
         let configured = texts.filter_map(|text| Some(Entry { item: text.parse().ok()?, note: String::new() }));
         let configured = configured.collect();
-        Self(Arc::new(Parts { policy: config.policy, configured, folder: Some(folder), lists: RwLock::new(lists) }))
+        Self(Arc::new(Parts {
+            policy: config.policy,
+            configured,
+            folder: Some(folder),
+            lists: RwLock::new(lists),
+            loosening: Mutex::default(),
+        }))
     }
 
     /// Lets everything in: for a file that a person stages outside a home.
     pub(super) fn anybody() -> Self {
-        let lists = RwLock::new(Ok(Lists::default()));
-        Self(Arc::new(Parts { policy: TrustPolicy::Any, configured: Vec::new(), folder: None, lists }))
+        Self(Arc::new(Parts {
+            policy: TrustPolicy::Any,
+            configured: Vec::new(),
+            folder: None,
+            lists: RwLock::new(Ok(Lists::default())),
+            loosening: Mutex::default(),
+        }))
     }
 
     /// Where the lists are.
@@ -114,22 +131,43 @@ impl Trust {
 
     /// Reads the lists again; answers whether they say something else than before. A list that cannot be read leaves
     /// what was read last in force. Blocks.
-    pub(super) fn reload(&self) -> bool {
+    ///
+    /// Unless `at_once`, what is no longer revoked stays so until the list has said it for a while: a list that is being
+    /// copied in is empty or half for a moment, in which nothing may slip through.
+    pub(super) fn reload(&self, at_once: bool) -> bool {
         let Some(folder) = &self.0.folder else { return false };
         let before = self.0.lists.read().clone();
-        match Lists::read(folder, before.as_ref().ok()) {
-            Ok(lists) if before.as_ref() == Ok(&lists) => false,
-            Ok(lists) => {
-                let lists = Ok(lists);
-                tell_problems(&lists);
-                *self.0.lists.write() = lists;
-                true
-            }
+        let read = match Lists::read(folder, before.as_ref().ok()) {
+            Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, "a trust list cannot be read: what was read last stays in force");
-                false
+                return false;
             }
+        };
+        let mut loosening = self.0.loosening.lock();
+        let now = match &before {
+            Ok(before) if !at_once && read.loosens(before) => match loosening.take() {
+                Some((seen, since)) if seen == read && since.elapsed() >= LOOSENS_AFTER => read,
+                seen_before => {
+                    let since =
+                        seen_before.filter(|(seen, _)| *seen == read).map_or_else(Instant::now, |(_, since)| since);
+                    let both = read.with_revoked_of(before);
+                    *loosening = Some((read, since));
+                    both
+                }
+            },
+            _ => {
+                *loosening = None;
+                read
+            }
+        };
+        if before.as_ref() == Ok(&now) {
+            return false;
         }
+        let now = Ok(now);
+        tell_problems(&now);
+        *self.0.lists.write() = now;
+        true
     }
 
     /// Who is trusted, for a person.

@@ -1,5 +1,6 @@
 //! The control socket, asked over the socket: what is answered, refused and streamed.
 
+mod access;
 mod daemon;
 mod input;
 mod serve;

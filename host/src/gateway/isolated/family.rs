@@ -19,7 +19,7 @@ static WORKERS: RwLock<BTreeMap<u32, bool>> = RwLock::new(BTreeMap::new());
 const MOST_PARENTS: usize = 128;
 
 /// A worker was started.
-pub(super) fn joined(pid: u32) {
+pub(crate) fn joined(pid: u32) {
     WORKERS.write().insert(pid, false);
 }
 

@@ -111,7 +111,7 @@ impl Rounds {
         match input {
             Input::Look | Input::End => {}
             Input::Trust { done } => {
-                self.judge_again();
+                self.judge_again(done.is_some());
                 if let Some(done) = done {
                     let _ = done.send(());
                 }
@@ -132,8 +132,9 @@ impl Rounds {
     }
 
     /// What is revoked ends at once, wherever it runs; all other files are looked at again.
-    fn judge_again(&mut self) {
-        if !self.trust.reload() {
+    /// `at_once` when a command wrote the lists.
+    fn judge_again(&mut self, at_once: bool) {
+        if !self.trust.reload(at_once) {
             return;
         }
         let trust = self.trust.clone();
@@ -142,12 +143,11 @@ impl Rounds {
         let refused = self.shelf.refuse_where(why, now_ms);
         self.made.retain(StagedWatch::is_held);
         // What runs hears of its end before it hears that its file is refused, which would let it run on.
-        let revoked = self.made.iter().filter_map(|held| {
-            Some(PluginChange::Revoked {
-                integration_type: held.integration_type.clone(),
-                sha256: held.sha256.clone(),
-                reason: trust.revoked(&held.file_name, &held.sha256, held.key)?,
-            })
+        let revoked = self.made.iter_mut().filter_map(|held| {
+            let reason = trust.revoked(&held.file_name, &held.sha256, held.key);
+            let was_told = std::mem::replace(&mut held.is_revoked, reason.is_some());
+            let (integration_type, sha256) = (held.integration_type.clone(), held.sha256.clone());
+            Some(PluginChange::Revoked { integration_type, sha256, reason: reason.filter(|_| !was_told)? })
         });
         let changes = revoked.chain(refused).collect();
         self.tell(changes);
@@ -289,7 +289,7 @@ impl Rounds {
     }
 
     fn rescan(&mut self) {
-        self.judge_again();
+        self.judge_again(false);
         let now = Instant::now();
         for name in self.shelf.worth_another_look() {
             self.resting.look_again(&name, now);

@@ -64,6 +64,20 @@ impl Lists {
     }
 }
 
+impl Lists {
+    /// Whether something that `before` revokes is not revoked here.
+    pub(super) fn loosens(&self, before: &Self) -> bool {
+        before.revoked.iter().any(|old| !self.revoked.iter().any(|new| new.item.means(&old.item)))
+    }
+
+    /// These lists, and what `before` revokes beside. They count as not read, so that the files are parsed next time.
+    pub(super) fn with_revoked_of(&self, before: &Self) -> Self {
+        let missing = before.revoked.iter().filter(|old| !self.revoked.iter().any(|new| new.item.means(&old.item)));
+        let revoked = self.revoked.iter().chain(missing).cloned().collect();
+        Self { trusted: self.trusted.clone(), revoked, problems: self.problems.clone(), texts: before.texts.clone() }
+    }
+}
+
 fn text_of(folder: &Path, name: &str) -> Result<String, ListError> {
     let path = folder.join(name);
     let read = || {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gatehouse_host::api::access::Access;
 use gatehouse_host::api::client::Client;
 use gatehouse_host::api::server::Server;
 use gatehouse_host::app::App;
@@ -42,6 +43,11 @@ pub(super) const SUBSCRIBER_ROWS: usize = 50;
 
 impl Daemon {
     pub(super) async fn start() -> Self {
+        Self::start_for(Access::default()).await
+    }
+
+    /// For members of groups as well.
+    pub(super) async fn start_for(access: Access) -> Self {
         let folder = TempDir::with_prefix("gatehouse-").unwrap();
         let home = Home::at(folder.path());
         home.create().unwrap();
@@ -58,7 +64,9 @@ impl Daemon {
         let ground = Ground { home: home.clone(), config, store, house: house.clone(), catalog, clock };
         let integrations = Integrations::open(ground.clone()).await.unwrap();
         let log = HostLog::in_memory(100);
-        let server = Server::bind(&home.socket()).unwrap();
+        let groups = access.groups();
+        let server = Server::bind_for(&home.socket(), access).unwrap();
+        home.let_through(&groups).unwrap();
         let app = App::new(ground, integrations, log.clone(), home.socket());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.serve(app, stop.clone(), Duration::from_secs(5)));

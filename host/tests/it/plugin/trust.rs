@@ -165,9 +165,12 @@ async fn a_revoked_file_goes_at_once_by_command_or_by_a_list_that_is_copied_in()
     assert!(scene.catalog.generation(held[0].sha256()).await.is_none(), "nobody goes back to it");
 
     let list = scene.home.trust_dir().join("revoked.list");
-    fs::write(&list, format!("{} from the author's site\n", sha256(&second))).unwrap();
+    // Copied in anew, which empties it first: nothing slips through.
+    let both = format!("{}\n{} from the author's site\n", sha256(&first), sha256(&second));
+    fs::write(&list, both).unwrap();
     scene.verdict("garden.so", ReasonCode::Revoked).await;
     assert_eq!(scene.next_use().await, "!garden revoked");
+    assert_eq!(scene.next_use().await, "-garden revoked");
     // A list that says nothing any more lets both in again.
     fs::remove_file(&list).unwrap();
     scene.accepted("garden.so").await;
