@@ -13,6 +13,7 @@ mod integration;
 mod plugin;
 mod status;
 mod trust;
+mod version;
 pub mod view;
 
 use std::path::PathBuf;

@@ -34,6 +34,7 @@ mod status;
 mod table;
 mod top;
 mod trust;
+mod version;
 mod watch;
 mod when;
 mod words;
@@ -100,6 +101,13 @@ async fn ask(command: Command, daemon: &Daemon, output: Output) -> Result<(), Fa
         Command::Plugin(args::Plugin::List) => plugin::list(daemon, &output).await,
         Command::Plugin(args::Plugin::Show { plugin }) => plugin::show(daemon, &plugin, &output).await,
         Command::Plugin(args::Plugin::Why { plugin }) => plugin::why(daemon, &plugin, &output).await,
+        Command::Plugin(args::Plugin::Versions { plugin }) => version::versions(daemon, &plugin, &output).await,
+        Command::Plugin(args::Plugin::Rollback { plugin, to }) => {
+            version::told(&daemon.plugin_rollback(&plugin, to.as_deref()).await?, &output)
+        }
+        Command::Plugin(args::Plugin::Pin { plugin }) => version::told(&daemon.plugin_pin(&plugin).await?, &output),
+        Command::Plugin(args::Plugin::Unpin { plugin }) => version::told(&daemon.plugin_unpin(&plugin).await?, &output),
+        Command::Plugin(args::Plugin::Allow { plugin }) => version::told(&daemon.plugin_allow(&plugin).await?, &output),
         Command::Integration(args::Integration::Activate(activate)) => {
             activate::activate(daemon, &activate, &output).await
         }

@@ -43,8 +43,10 @@ pub use self::ground::Ground;
 pub use self::host_calls::Waiting;
 pub use self::registry::CountedIntegration;
 use self::registry::Registry;
-use self::supervisor::Input;
-pub use self::view::{Actual, IntegrationView, LifecycleEvent, ManagePage};
+use self::supervisor::{Hold, Input};
+pub use self::view::{
+    Actual, IntegrationView, LifecycleEvent, ManagePage, NextStep, NextVersion, PinView, TrialView, UpgradeView,
+};
 use crate::gateway::Tried;
 use crate::reason::Reason;
 use crate::store::Desired;
@@ -131,6 +133,43 @@ impl Integrations {
     /// `NotFound`, `Conflict` when it is off.
     pub async fn resume(&self, id: &IntegrationId) -> Result<Arc<IntegrationView>, OperationError> {
         self.0.want(id, Desired::On).await
+    }
+
+    /// Allows what the newest version wants; resolves when that has taken over, or when it is known why not.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it is off or no version waits for a yes.
+    pub async fn allow(&self, id: &IntegrationId) -> Result<Arc<IntegrationView>, OperationError> {
+        self.0.find(id)?.ask(|reply| Input::Hold(Hold::Allow, reply)).await
+    }
+
+    /// Keeps it with the version in use.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it is off or has none.
+    pub async fn pin(&self, id: &IntegrationId) -> Result<Arc<IntegrationView>, OperationError> {
+        self.0.find(id)?.ask(|reply| Input::Hold(Hold::Pin, reply)).await
+    }
+
+    /// Lets it go on to the newest version; resolves when that has taken over, or when it is known why not.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it is off or not pinned.
+    pub async fn unpin(&self, id: &IntegrationId) -> Result<Arc<IntegrationView>, OperationError> {
+        self.0.find(id)?.ask(|reply| Input::Hold(Hold::Unpin, reply)).await
+    }
+
+    /// Goes back to an earlier version and stays there: `to` is a version or the beginning of a hash, else the one
+    /// before. Resolves when it has taken over, or when it is known why not.
+    ///
+    /// # Errors
+    /// `NotFound`, also when there is no such version; `Conflict` when it is off.
+    pub async fn roll_back(
+        &self,
+        id: &IntegrationId,
+        to: Option<String>,
+    ) -> Result<Arc<IntegrationView>, OperationError> {
+        self.0.find(id)?.ask(|reply| Input::Hold(Hold::Rollback(to), reply)).await
     }
 
     /// Changes settings: validated by field, saved, applied live or by a restart.

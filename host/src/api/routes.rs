@@ -53,6 +53,11 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET    "/v1/openapi.json"                        Read    status::openapi_get;
     GET    "/v1/plugins"                             Read    plugin::plugin_list;
     GET    "/v1/plugins/{name}"                      Read    plugin::plugin_get;
+    GET    "/v1/plugins/{name}/versions"             Read    plugin::plugin_versions;
+    POST   "/v1/plugins/{name}/rollback"             Control plugin::plugin_rollback;
+    POST   "/v1/plugins/{name}/pin"                  Control plugin::plugin_pin;
+    POST   "/v1/plugins/{name}/unpin"                Control plugin::plugin_unpin;
+    POST   "/v1/plugins/{name}/allow"                Control plugin::plugin_allow;
     GET    "/v1/integrations"                        Read    integration::integration_list;
     GET    "/v1/integrations/{id}"                   Read    integration::integration_get;
     POST   "/v1/integrations/{id}/pause"             Control integration::integration_pause;

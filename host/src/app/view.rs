@@ -21,7 +21,7 @@ pub use event::{CommittedEvent, LaggedEvent, LifecycleEvent, MissedEvent, Plugin
 pub use flow::{Flow, FlowAnswerRequest, FlowBeginRequest, GivenValue, GivenValues};
 pub use integration::{AttributesPatch, Diagnostics, Integration, ManageAnswer, SyncAnswer};
 pub use log::{LogLevelAnswer, LogLevelRequest, LogPage};
-pub use plugin::{Plugin, PluginsFolder};
+pub use plugin::{Plugin, PluginVersion, PluginsFolder, RollbackRequest};
 pub use status::{LogStatus, Status};
 pub use trust::{Trust, TrustEntry, TrustRequest};
 

@@ -121,6 +121,40 @@ pub(super) enum Plugin {
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
+    /// List the versions of a plugin that are kept, and who runs which
+    Versions {
+        /// An integration, or an integration type
+        plugin: String,
+    },
+    /// Go back to an earlier version and stay there
+    #[command(after_help = "\
+While the version in use is on trial, settings and data are what they were before it.
+
+Examples:
+  gatehouse plugin rollback hass
+  gatehouse plugin rollback hass --to 1.4.2")]
+    Rollback {
+        /// An integration, or an integration type: all integrations of it
+        plugin: String,
+        /// A version, or the first digits of a SHA-256 [default: the version before]
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
+    /// Stay with the version in use, whatever file comes
+    Pin {
+        /// An integration, or an integration type: all integrations of it
+        plugin: String,
+    },
+    /// Go on to the newest version
+    Unpin {
+        /// An integration, or an integration type: all integrations of it
+        plugin: String,
+    },
+    /// Allow what a new version wants, and let it take over
+    Allow {
+        /// An integration, or an integration type: all integrations of it
+        plugin: String,
+    },
     /// Write a new plugin crate: settings, a poll, a control and a test that passes
     #[command(after_help = "\
 Example:

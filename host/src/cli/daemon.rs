@@ -13,7 +13,8 @@ use crate::api::client::{Client, ClientError, EventStream, RawAnswer, encoded, p
 use crate::api::types::{
     AttributesPatch, AuditEntry, ControlAnswer, ControlRequest, Costs, Diagnostics, Done, Entity, EntityPatch,
     EntityStream, Flow, FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogLevelAnswer,
-    LogLevelRequest, LogPage, ManageAnswer, Plugin, State, Status, SyncAnswer, Trust, TrustRequest,
+    LogLevelRequest, LogPage, ManageAnswer, Plugin, PluginVersion, RollbackRequest, State, Status, SyncAnswer, Trust,
+    TrustRequest,
 };
 use crate::causes::with_causes;
 use crate::home::Home;
@@ -86,6 +87,27 @@ impl Daemon {
 
     pub(super) async fn plugin(&self, file_or_type: &str) -> Answer<Plugin> {
         self.get(&format!("/v1/plugins/{}", encoded(file_or_type))).await
+    }
+
+    pub(super) async fn plugin_versions(&self, name: &str) -> Answer<Vec<PluginVersion>> {
+        self.get(&format!("/v1/plugins/{}/versions", encoded(name))).await
+    }
+
+    pub(super) async fn plugin_rollback(&self, name: &str, to: Option<&str>) -> Answer<Vec<Integration>> {
+        let request = RollbackRequest { to: to.map(str::to_owned) };
+        self.post(&format!("/v1/plugins/{}/rollback", encoded(name)), &request).await
+    }
+
+    pub(super) async fn plugin_pin(&self, name: &str) -> Answer<Vec<Integration>> {
+        self.post(&format!("/v1/plugins/{}/pin", encoded(name)), &Done {}).await
+    }
+
+    pub(super) async fn plugin_unpin(&self, name: &str) -> Answer<Vec<Integration>> {
+        self.post(&format!("/v1/plugins/{}/unpin", encoded(name)), &Done {}).await
+    }
+
+    pub(super) async fn plugin_allow(&self, name: &str) -> Answer<Vec<Integration>> {
+        self.post(&format!("/v1/plugins/{}/allow", encoded(name)), &Done {}).await
     }
 
     pub(super) async fn integrations(&self) -> Answer<Vec<Integration>> {

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::given::{Given, Keys};
 use super::output::{Output, Tone};
 use super::table::{Table, Toned, pairs};
-use super::{plugin, when, words};
+use super::{plugin, version, when, words};
 use crate::api::types::{GivenValues, Integration, LogLevelAnswer, Refusal, SyncAnswer, UndeclaredPath};
 
 pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &Output) -> Result<(), Failure> {
@@ -18,7 +18,11 @@ pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &O
         args::Integration::Show { id, diagnostics: true } => output.json(&daemon.diagnostics(id).await?),
         args::Integration::Show { id, diagnostics: false } => {
             let integration = daemon.integration(id).await?;
-            if output.json { output.json(&integration) } else { output.line(shown(&integration, output)) }
+            if output.json {
+                output.json(&integration)
+            } else {
+                output.line(daemon.hints.in_words(&shown(&integration, output)))
+            }
         }
         args::Integration::Pause { id } => told(&daemon.pause(id).await?, output),
         args::Integration::Resume { id } => told(&daemon.resume(id).await?, output),
@@ -106,6 +110,7 @@ fn shown(integration: &Integration, output: &Output) -> String {
     }
     let pid = integration.pid.map_or(String::new(), |pid| format!(", process {pid}"));
     rows.push(("Run", format!("{}{pid}", toned(words::hosting(integration.hosting)))));
+    rows.extend(version::rows(integration, output));
     if integration.leaked_generations > 0 {
         let text = format!("{} libraries of earlier generations stay in the daemon", integration.leaked_generations);
         rows.push(("Memory", output.paint(Tone::Warn, text)));

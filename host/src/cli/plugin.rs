@@ -10,7 +10,7 @@ use super::daemon::Daemon;
 use super::failure::{FAILED, Failure};
 use super::output::{Output, Tone};
 use super::table::{Table, Toned, pairs};
-use super::{when, words};
+use super::{version, when, words};
 use crate::api::types::Plugin;
 use crate::config::Config;
 use crate::home::Home;
@@ -68,12 +68,25 @@ pub(super) async fn show(daemon: &Daemon, name: &str, output: &Output) -> Result
 pub(super) async fn why(daemon: &Daemon, name: &str, output: &Output) -> Result<(), Failure> {
     let plugin = found(daemon, name).await?;
     if output.json {
+        let mut upgrades = std::collections::BTreeMap::new();
+        for id in &plugin.integrations {
+            upgrades.insert(id.to_string(), daemon.integration(id).await?.upgrade);
+        }
         return output.json(&serde_json::json!({
             "file_name": plugin.file_name, "decision": plugin.decision, "reason": plugin.reason, "advice": plugin.advice,
-            "problem": plugin.problem,
+            "problem": plugin.problem, "upgrades": upgrades,
         }));
     }
     output.line(reasons(&plugin, output))?;
+    for id in &plugin.integrations {
+        let integration = daemon.integration(id).await?;
+        let rows = version::rows(&integration, output);
+        if !rows.is_empty() {
+            let text =
+                format!("\n{id} runs {}\n{}", integration.version.as_deref().unwrap_or("-"), pairs(output, &rows));
+            output.line(daemon.hints.in_words(&text))?;
+        }
+    }
     if plugin.decision == Decision::Accepted
         && plugin.integrations.is_empty()
         && let Some(manifest) = &plugin.manifest

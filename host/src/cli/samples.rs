@@ -31,6 +31,7 @@ pub(super) fn integration(id: &str, actual: Actual, code: ReasonCode, sentence: 
         attribute_specs: Vec::new(),
         progress: None,
         leaked_generations: 0,
+        upgrade: crate::integration::UpgradeView::default(),
         entities: 12,
         refusals: Vec::new(),
         undeclared_paths: Vec::new(),

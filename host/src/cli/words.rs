@@ -11,6 +11,7 @@ use crate::api::types::Integration;
 use crate::gateway::Hosting;
 use crate::integration::Actual;
 use crate::plugin::Decision;
+use crate::reason::ReasonCode;
 use crate::store::Desired;
 
 /// What an integration is, in a word or two.
@@ -80,6 +81,10 @@ pub(super) fn decision(decision: Decision) -> Toned {
 pub(super) fn needs_attention(integration: &Integration) -> bool {
     !matches!(integration.actual, Actual::Running | Actual::Off | Actual::Paused)
         || matches!(integration.health.status, HealthStatus::Warning | HealthStatus::Error)
+        || matches!(
+            integration.reason.code,
+            ReasonCode::WantsMore | ReasonCode::UpgradeNeedsConfig | ReasonCode::WentBack
+        )
 }
 
 /// A value as a person reads it, with its unit: `21.5 °C`, `1.2 GB`, `on`, a local time.

@@ -66,6 +66,8 @@ pub(super) trait Plugins: Send + Sync + fmt::Debug {
     fn revoked(&self, plugin: &Staged) -> Option<Reason>;
     /// Any generation whose staged copy is there, in use or not.
     async fn generation(&self, sha256: &str) -> Option<Staged>;
+    /// Every generation of a type whose staged copy is there, the newest copy first.
+    async fn generations(&self, integration_type: &IntegrationType) -> Vec<Staged>;
     /// Keeps a verdict made here.
     async fn report(&self, plugin: &Staged, reason: Reason);
     /// A generation's staged copy is not used here any more.
@@ -98,6 +100,10 @@ impl Plugins for Catalog {
 
     async fn generation(&self, sha256: &str) -> Option<Staged> {
         Catalog::generation(self, sha256).await
+    }
+
+    async fn generations(&self, integration_type: &IntegrationType) -> Vec<Staged> {
+        Catalog::generations(self, integration_type).await
     }
 
     async fn report(&self, plugin: &Staged, reason: Reason) {

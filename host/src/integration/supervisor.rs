@@ -8,6 +8,7 @@ mod bring_up;
 mod crossing;
 mod effects;
 mod handle;
+mod holding;
 mod inputs;
 mod news;
 mod publish;
@@ -33,7 +34,7 @@ use tracing::Instrument as _;
 
 pub(super) use bring_up::{Running, Unfit, failure_of_launch, fields_of, try_out, validate};
 pub(super) use handle::{Entered, Supervised};
-pub(super) use inputs::{Activation, Came, Change, Input};
+pub(super) use inputs::{Activation, Came, Change, Hold, Input};
 
 use self::bring_up::{BroughtUp, failure_of_call};
 use self::crossing::Turns;
@@ -280,6 +281,7 @@ impl Supervisor {
                 self.synchronize(Some(reply));
                 self.announce();
             }
+            Input::Hold(hold, reply) => self.hold(hold, reply).await,
             Input::Revoked(sha256, reason) => self.revoked(&sha256, reason),
             Input::Plugin(now) => self.plugin_now(now).await,
             Input::Crossed(epoch, crossed) => self.crossed(epoch, crossed).await,

@@ -112,6 +112,85 @@ pub struct IntegrationView {
     pub progress: Option<Progress>,
     /// In-process generations whose libraries stay mapped.
     pub leaked_generations: u32,
+    /// What is under way to another version, and what it is held to.
+    pub upgrade: UpgradeView,
+}
+
+/// The versions of an integration's plugin beside the one in use.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UpgradeView {
+    /// Another version than the one in use: on its way, waiting, or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextVersion>,
+    /// The version in use is on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialView>,
+    /// It stays with one version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinView>,
+}
+
+/// Another version than the one in use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NextVersion {
+    /// Its version.
+    pub version: String,
+    /// Its content's SHA-256.
+    pub generation: String,
+    /// How far it has come.
+    pub step: NextStep,
+    /// Why it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What it wants to be allowed beyond what a person granted, in plain words.
+    #[serde(default)]
+    pub wants: Vec<String>,
+    /// When it is tried again, in milliseconds since 1970 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at_ms: Option<i64>,
+}
+
+/// How far another version has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NextStep {
+    /// It is opened in a worker of its own.
+    Trying,
+    /// It waits: for a person, or for a while.
+    Waits,
+    /// It has started beside the one in use and is about to take over.
+    Beside,
+    /// The one in use stops first.
+    Replacing,
+    /// It is not used: it failed, or waits for the next start.
+    Unused,
+}
+
+/// A version on trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TrialView {
+    /// The version to which a failure goes back.
+    pub from_version: String,
+    /// Its content's SHA-256.
+    pub from_generation: String,
+    /// When the trial is over, in milliseconds since 1970 UTC.
+    pub until_ms: i64,
+}
+
+/// An integration that stays with one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PinView {
+    /// The version.
+    pub version: String,
+    /// Its content's SHA-256.
+    pub generation: String,
+    /// The version that failed: a higher one lifts the pin. None when only a person does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_version: Option<String>,
+    /// Why.
+    pub why: String,
+    /// Since when, in milliseconds since 1970 UTC.
+    pub since_ms: i64,
 }
 
 /// One change of an integration's desired or actual state or health.

@@ -188,6 +188,13 @@ impl Catalog {
         answer.await.unwrap_or_default()
     }
 
+    /// Every generation of a type whose copy is there, the newest copy first.
+    pub async fn generations(&self, integration_type: &IntegrationType) -> Vec<Staged> {
+        let (found, answer) = oneshot::channel();
+        self.send(Input::FetchAll { integration_type: integration_type.clone(), found });
+        answer.await.unwrap_or_default()
+    }
+
     /// Changes from now on, in order.
     pub fn subscribe(&self) -> broadcast::Receiver<PluginChange> {
         self.0.shared.changes.subscribe()

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::GivenValues;
 use crate::gateway::{Hosting, Refusal, Tried, UndeclaredPath};
-use crate::integration::{Actual, IntegrationView, ManagePage};
+use crate::integration::{Actual, IntegrationView, ManagePage, UpgradeView};
 use crate::reason::Reason;
 use crate::schema;
 use crate::store::Desired;
@@ -63,6 +63,9 @@ pub struct Integration {
     pub progress: Option<Progress>,
     /// In-process generations whose libraries stay mapped.
     pub leaked_generations: u32,
+    /// What is under way to another version of its plugin, and what it is held to.
+    #[serde(default)]
+    pub upgrade: UpgradeView,
     /// Its attached entities.
     pub entities: u32,
     /// What its worker tried and may not do, since it started.
@@ -97,6 +100,7 @@ impl Integration {
             attribute_specs: view.attribute_specs,
             progress: view.progress,
             leaked_generations: view.leaked_generations,
+            upgrade: view.upgrade,
             entities,
             refusals: tried.refusals,
             undeclared_paths: tried.undeclared_paths,

@@ -5,6 +5,7 @@ use gatehouse_plugin_api::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::integration::NextVersion;
 use crate::plugin::{Decision, Verdict};
 use crate::reason::Reason;
 use crate::schema;
@@ -56,6 +57,39 @@ impl From<&Verdict> for Plugin {
             integrations: Vec::new(),
         }
     }
+}
+
+/// One version of a plugin whose copy is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PluginVersion {
+    /// The version.
+    pub version: String,
+    /// The content's SHA-256 in lower-case hex.
+    pub sha256: String,
+    /// The file in the plugins folder that has it; none when only its copy is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// The integrations that run it.
+    #[schema(value_type = Vec<String>)]
+    pub running: Vec<IntegrationId>,
+    /// Those of them that have it on trial.
+    #[schema(value_type = Vec<String>)]
+    pub on_trial: Vec<IntegrationId>,
+    /// The integrations that are pinned to it.
+    #[schema(value_type = Vec<String>)]
+    pub pinned: Vec<IntegrationId>,
+    /// The integrations for which it is on its way or waits, and why.
+    #[schema(value_type = std::collections::BTreeMap<String, NextVersion>)]
+    pub next: std::collections::BTreeMap<IntegrationId, NextVersion>,
+}
+
+/// Which version to go back to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// A version, or the beginning of a content's SHA-256 (at least six digits); the one before when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// The folder that plugin files are dropped into.

@@ -39,6 +39,19 @@ pub(in crate::integration) struct Change {
     pub(in crate::integration) checked_by_newer: Option<String>,
 }
 
+/// What a person says of versions.
+#[derive(Debug)]
+pub(in crate::integration) enum Hold {
+    /// Yes to what the newest version wants.
+    Allow,
+    /// Stay with the version in use.
+    Pin,
+    /// Stay no longer.
+    Unpin,
+    /// Back to an earlier version: a version or the beginning of a hash, or the one before.
+    Rollback(Option<String>),
+}
+
 /// The one closed list of what a supervisor hears.
 #[derive(Debug)]
 pub(in crate::integration) enum Input {
@@ -56,6 +69,8 @@ pub(in crate::integration) enum Input {
     Close(oneshot::Sender<()>),
     /// A person wants a snapshot of the upstream's entities.
     Synchronize(SyncReply),
+    /// A person says something of versions.
+    Hold(Hold, Reply),
     /// Its type's plugin changed.
     Plugin(PluginNow),
     /// The generation with this content may not run any longer.

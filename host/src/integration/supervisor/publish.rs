@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::Supervisor;
 use crate::gateway::Hosting;
 use crate::integration::lifecycle::Life;
-use crate::integration::view::{Actual, IntegrationView, LifecycleEvent};
+use crate::integration::view::{Actual, IntegrationView, LifecycleEvent, UpgradeView};
 use crate::plugin::Staged;
 use crate::reason::ReasonCode;
 use crate::store::{Desired, IntegrationRow};
@@ -33,6 +33,7 @@ pub(super) fn at_rest(row: &IntegrationRow, life: &Life, hosting: Hosting, plugi
         attribute_specs: plugin.map(|plugin| plugin.manifest().attributes.clone()).unwrap_or_default(),
         progress: None,
         leaked_generations: 0,
+        upgrade: UpgradeView::default(),
     }
 }
 
@@ -44,6 +45,7 @@ impl Supervisor {
         let last_success_ms = self.shared.last_success_ms.load(Ordering::Relaxed);
         view.last_success_ms = Some(last_success_ms).filter(|ms| *ms > 0);
         view.progress = self.progress();
+        view.upgrade = self.upgrade_view();
         let mut mapped_in_use = 0;
         if let Some(running) = self.shared.running.read().as_ref() {
             view.hosting = running.gateway.hosting();

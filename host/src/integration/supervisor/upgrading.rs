@@ -96,9 +96,7 @@ impl Supervisor {
                 Effect::Tell(note) => self.step(lifecycle::Input::UpgradeTold(note)),
             }
         }
-        if !matches!(self.upgrade.stage, Stage::Beside | Stage::Replacing) {
-            self.waiting.append(&mut self.crossing_waits);
-        }
+        self.settle_crossing_waits();
         self.announce();
         self.answer_waiting();
     }
@@ -166,7 +164,9 @@ impl Supervisor {
 
     /// Which generation to use while nothing runs.
     pub(super) async fn choose(&self, file: Staged) -> Chosen {
-        let Some(good) = self.row.last_good_sha256.clone().filter(|good| good != file.sha256()) else {
+        let pinned = self.held.pin.as_ref().map(|pin| pin.to.sha256.clone());
+        let good = pinned.or_else(|| self.row.last_good_sha256.clone());
+        let Some(good) = good.filter(|good| good != file.sha256()) else {
             return Chosen::File(file);
         };
         let hindrance = self.hindrance(&file);

@@ -148,6 +148,13 @@ impl Plugins for ScriptedPlugins {
         self.seen.lock().get(sha256).cloned()
     }
 
+    async fn generations(&self, integration_type: &IntegrationType) -> Vec<Staged> {
+        let mut seen: Vec<_> = self.seen.lock().values().cloned().collect();
+        seen.retain(|plugin| plugin.integration_type() == integration_type);
+        seen.sort_by(|a, b| b.sha256().cmp(a.sha256()));
+        seen
+    }
+
     async fn report(&self, plugin: &Staged, reason: Reason) {
         self.reported.lock().push((plugin.sha256().to_owned(), reason.code));
     }

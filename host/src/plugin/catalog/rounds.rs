@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
+use gatehouse_plugin_api::ids::IntegrationType;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
@@ -40,6 +41,8 @@ pub(super) enum Input {
     Release { done: oneshot::Sender<()> },
     /// Somebody needs a generation that may not be in use any more.
     Fetch { sha256: String, found: oneshot::Sender<Option<Staged>> },
+    /// Somebody needs every generation of a type.
+    FetchAll { integration_type: IntegrationType, found: oneshot::Sender<Vec<Staged>> },
     /// The catalog was dropped.
     End,
 }
@@ -127,6 +130,9 @@ impl Rounds {
             }
             Input::Fetch { sha256, found } => {
                 let _ = found.send(self.fetch(&sha256));
+            }
+            Input::FetchAll { integration_type, found } => {
+                let _ = found.send(self.fetch_all(&integration_type));
             }
         }
     }
@@ -321,6 +327,13 @@ impl Rounds {
         }
     }
 
+    fn fetch_all(&mut self, integration_type: &IntegrationType) -> Vec<Staged> {
+        let mut copies = self.staging.copies();
+        copies.retain(|(path, _)| plugin_of(path) == integration_type.as_str());
+        copies.sort_by_key(|(path, _)| std::cmp::Reverse(written(path)));
+        copies.into_iter().filter_map(|(_, sha256)| self.fetch(&sha256)).collect()
+    }
+
     /// Deletes the copies that no file has, nobody holds and no integration would go back to.
     fn sweep(&mut self) {
         self.sweep_due = false;
@@ -365,9 +378,7 @@ impl Rounds {
 fn spare(copies: Vec<PathBuf>, keep: usize) -> Vec<PathBuf> {
     let mut by_plugin: BTreeMap<String, Vec<(SystemTime, PathBuf)>> = BTreeMap::new();
     for path in copies {
-        let written =
-            std::fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        by_plugin.entry(plugin_of(&path)).or_default().push((written, path));
+        by_plugin.entry(plugin_of(&path)).or_default().push((written(&path), path));
     }
     by_plugin
         .into_values()
@@ -376,6 +387,10 @@ fn spare(copies: Vec<PathBuf>, keep: usize) -> Vec<PathBuf> {
             copies.into_iter().skip(keep).map(|(_, path)| path)
         })
         .collect()
+}
+
+fn written(copy: &Path) -> SystemTime {
+    std::fs::metadata(copy).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The id in a copy's name, `ID-VERSION-SHA256.so`: an id has no dot, and a version has one behind its first number.
