@@ -15,6 +15,7 @@ mod script;
 mod settings;
 mod switch;
 mod synchronize;
+mod upgrades;
 
 pub(super) use deactivation::lamp;
 pub(super) use rig::{Rig, plugin};

@@ -116,6 +116,11 @@ async fn ask_everything(daemon: &Daemon) {
     let _ = daemon.log_level(&id, None).await;
     let _ = daemon.plugins().await;
     let _ = daemon.plugin("a.so").await;
+    let _ = daemon.plugin_versions("a").await;
+    let _ = daemon.plugin_rollback("a", None).await;
+    let _ = daemon.plugin_pin("a").await;
+    let _ = daemon.plugin_unpin("a").await;
+    let _ = daemon.plugin_allow("a").await;
     let _ = daemon.integrations().await;
     let _ = daemon.integration(&id).await;
     let _ = daemon.pause(&id).await;

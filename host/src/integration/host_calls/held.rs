@@ -30,8 +30,8 @@ const BYTES: usize = 16 * 1024 * 1024;
 /// What a generation asked for and what is not done yet.
 #[derive(Default)]
 pub(super) struct Held {
-    /// By state, with the place in the order of arrival.
-    readings: BTreeMap<(String, String), (u64, Reading)>,
+    /// By state, with the place in the order of arrival and its moment.
+    readings: BTreeMap<(String, String), (u64, i64, Reading)>,
     changes: Vec<(Change, usize)>,
     health: Option<Health>,
     /// Who waits for a commit.
@@ -172,11 +172,11 @@ impl Held {
     fn emit(&mut self, request: &[u8], now_ms: i64) -> Result<EmitOutcome, CallError> {
         let emit: Emit = wire::decode(request)?;
         let mut outcome = EmitOutcome::default();
-        for mut reading in emit.readings {
+        for reading in emit.readings {
             let key = |name: &str| name_key(name).into_owned();
             let key = (key(reading.entity.as_str()), key(reading.state.as_str()));
             let new = reading.value.text_bytes();
-            let old = self.readings.get(&key).map(|(_, held)| held.value.text_bytes());
+            let old = self.readings.get(&key).map(|(_, _, held)| held.value.text_bytes());
             let full = old.is_none() && self.readings.len() >= STATES;
             if full || self.bytes + new > BYTES + old.unwrap_or(0) {
                 if outcome.refused == 0 {
@@ -188,9 +188,7 @@ impl Held {
             }
             self.bytes = self.bytes + new - old.unwrap_or(0);
             self.arrived += 1;
-            // The moment of the value, not that of the switch.
-            reading.at_ms.get_or_insert(now_ms);
-            self.readings.insert(key, (self.arrived, reading));
+            self.readings.insert(key, (self.arrived, now_ms, reading));
         }
         Ok(outcome)
     }
@@ -209,6 +207,9 @@ impl Held {
 /// Does what was held; runs on the house lane, so that everything asked later comes after it.
 pub(super) async fn release(parts: &Arc<Parts>) {
     let Some(held) = parts.held.lock().take() else { return };
+    if let Some(health) = held.health {
+        parts.tell(Told::Health(health));
+    }
     let (house, id) = (&parts.base.house, &parts.id);
     for (change, _) in held.changes {
         let done = match change {
@@ -220,10 +221,16 @@ pub(super) async fn release(parts: &Arc<Parts>) {
         }
     }
     let mut readings: Vec<_> = held.readings.into_values().collect();
-    readings.sort_unstable_by_key(|(arrived, _)| *arrived);
+    readings.sort_unstable_by_key(|(arrived, ..)| *arrived);
+    let now_ms = parts.base.clock.now_ms();
+    // The moment of the value, not that of the switch.
+    let dated = |(_, at_ms, reading): (u64, i64, Reading)| Reading {
+        at_ms: reading.at_ms.or_else(|| (at_ms < now_ms).then_some(at_ms)),
+        ..reading
+    };
     if !readings.is_empty() {
         let count = readings.len() as u64;
-        let outcome = house.emit(id, readings.into_iter().map(|(_, reading)| reading).collect()).await;
+        let outcome = house.emit(id, readings.into_iter().map(dated).collect()).await;
         parts.meter.readings.add(count.saturating_sub(u64::from(outcome.refused)));
         parts.meter.readings_refused.add(u64::from(outcome.refused));
         if outcome.refused > 0 {
@@ -236,9 +243,6 @@ pub(super) async fn release(parts: &Arc<Parts>) {
             Some(outcome) => answer_after_flush(parts, Ok(outcome), reply),
             None => answer_after_flush(parts, Ok(()), reply),
         }
-    }
-    if let Some(health) = held.health {
-        parts.tell(Told::Health(health));
     }
 }
 
