@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use gatehouse_abi::{CallSide, GatewayHandle, ReplyHandle};
 use gatehouse_plugin_api::error::CallError;
+use gatehouse_plugin_api::manage::PaneRequest;
 use gatehouse_plugin_api::{ops, wire};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -105,8 +106,7 @@ fn live() -> Result<(), WorkerError> {
             link.outlet.send(Kind::Ready, 0, 0, Vec::new())?;
             link.release_unchanged();
             drop(order);
-            // Answered on the gateway's own thread, which so is ready for a fault in its first call.
-            gateway.call(ops::PING.number, wire::encode(&()), |_| sys::crash::alternate_stack());
+            ready_for_faults(&gateway);
             serve(&mut inlet, &link, &gateway)?;
             end(&link, gateway, &socket);
         }
@@ -119,6 +119,13 @@ fn live() -> Result<(), WorkerError> {
 fn open(order: &Order, link: &Arc<Link>) -> Result<GatewayHandle, Reason> {
     let loaded = loader::open(order.path(), &order.file_name, &order.section)?;
     loaded.construct(HostSide(Arc::clone(link)), order.instance.clone())
+}
+
+/// Gives the gateway's own thread what the handler of faults needs, before its first call: by a question that is
+/// answered there at once, before anything else has its turn.
+fn ready_for_faults(gateway: &GatewayHandle) {
+    let nameless = wire::encode(&PaneRequest { name: String::new() });
+    gateway.call(ops::PANE.number, nameless, |_| sys::crash::alternate_stack());
 }
 
 /// Hands frames on until the host closes its half.

@@ -60,7 +60,7 @@ async fn an_abort_is_told_with_the_plugins_function_that_led_to_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_that_ran_full_is_told_with_the_function_that_filled_it() {
     let crash = crash(&[("do", "overflow")]).await;
-    assert_eq!((crash.reason.code, crash.signal.as_str()), (ReasonCode::StackOverflow, "SIGSEGV"));
+    assert_eq!((crash.reason.code, crash.signal.as_str()), (ReasonCode::StackOverflow, "SIGSEGV"), "{crash:?}");
     assert!(place(&crash).ends_with("overflow"), "{crash:?}");
 }
 
