@@ -3,6 +3,7 @@
 //! One Rust module per table group; each adds typed methods to [`Store`].
 
 mod audit;
+mod crashes;
 mod entities;
 mod error;
 mod history;
@@ -39,6 +40,7 @@ use crate::gateway::Hosting;
 
 pub use self::audit::{AuditEntry, AuditQuery};
 pub(crate) use self::entities::{EntityChange, EntityRow};
+pub use self::crashes::{CrashRow, MovedRow};
 pub use self::error::StoreError;
 pub(crate) use self::queue::{Effect, QueueState, ReadingQueue, ReadingRow};
 pub(crate) use self::upgrades::Written;
