@@ -6,6 +6,7 @@
 mod audit;
 mod cost;
 mod entity;
+mod explain;
 pub mod feed;
 mod flow;
 mod given;

@@ -8,8 +8,10 @@ mod args;
 mod audit;
 mod config;
 mod control;
+mod crash;
 mod daemon;
 mod entity;
+mod explain;
 mod failure;
 mod flow;
 mod given;
@@ -120,6 +122,8 @@ async fn ask(command: Command, daemon: &Daemon, output: Output) -> Result<(), Fa
         Command::State(args::State::Get { patterns }) => state::get(daemon, patterns, &output).await,
         Command::State(args::State::Watch { patterns }) => watch::run(daemon, patterns, output).await,
         Command::State(args::State::History(history)) => history::run(daemon, &history, &output).await,
+        Command::Explain { id } => explain::run(daemon, &id, &output).await,
+        Command::Crash(crash) => crash::run(daemon, &crash, &output).await,
         Command::Control(control) => control::run(daemon, &control, &output).await,
         Command::Trust(trust) => trust::run(daemon, trust, &output).await,
         Command::Audit(audit) => audit::run(daemon, &audit, &output).await,

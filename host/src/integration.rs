@@ -10,6 +10,7 @@ mod asking;
 mod attributes;
 mod camera;
 mod control;
+mod crashes;
 mod diagnostics;
 mod error;
 mod flow_view;
@@ -35,6 +36,7 @@ use gatehouse_plugin_api::ops;
 use gatehouse_plugin_api::value::Value;
 
 pub use self::camera::Image;
+pub use self::crashes::CrashRecord;
 pub use self::diagnostics::{DiagnosticsFound, Redaction};
 pub use self::error::OperationError;
 pub use self::flow_view::{FlowBegin, FlowInput, FlowKind, FlowState, FlowView};
@@ -45,9 +47,10 @@ pub use self::registry::CountedIntegration;
 use self::registry::Registry;
 use self::supervisor::{Hold, Input};
 pub use self::view::{
-    Actual, IntegrationView, LifecycleEvent, ManagePage, NextStep, NextVersion, PinView, TrialView, UpgradeView,
+    Actual, FailedOnce, IntegrationView, LifecycleEvent, ManagePage, NextStep, NextVersion, PinView, TrialView,
+    UpgradeView,
 };
-use crate::gateway::Tried;
+use crate::gateway::{Exchange, InFlight, Tried};
 use crate::reason::Reason;
 use crate::store::Desired;
 
@@ -112,6 +115,32 @@ impl Integrations {
             refusals: running.gateway.refusals(),
             undeclared_paths: running.gateway.undeclared_paths(),
         })
+    }
+
+    /// The last call to its gateways that came back, and those that have not.
+    ///
+    /// # Errors
+    /// `NotFound`, with the nearest name.
+    pub fn exchanges(&self, id: &IntegrationId) -> Result<(Option<Exchange>, Vec<InFlight>), OperationError> {
+        let integration = self.0.find(id)?;
+        let exchanges = integration.exchanges();
+        Ok((exchanges.last(), exchanges.in_flight()))
+    }
+
+    /// The failures that count against it at present, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound`, with the nearest name.
+    pub fn failures(&self, id: &IntegrationId) -> Result<Vec<FailedOnce>, OperationError> {
+        Ok(self.0.find(id)?.failures())
+    }
+
+    /// Runs it in the daemon again, after a crash of the daemon moved it to a worker; resolves when it does.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it was not moved.
+    pub async fn move_back(&self, id: &IntegrationId) -> Result<Arc<IntegrationView>, OperationError> {
+        self.0.move_back(id).await
     }
 
     /// Changes from now on.

@@ -186,6 +186,11 @@ impl HostLog {
         self.0.levels.clone()
     }
 
+    /// The process's log, once it has one.
+    pub(crate) fn installed() -> Option<Self> {
+        INSTALLED.get().cloned()
+    }
+
     /// The lines in memory that are meant, oldest first.
     pub fn read(&self, query: &LogQuery) -> LogRead {
         let ring = self.0.ring.lock();

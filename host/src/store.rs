@@ -39,8 +39,8 @@ use self::writer::{Message, Work, Writer};
 use crate::gateway::Hosting;
 
 pub use self::audit::{AuditEntry, AuditQuery};
-pub(crate) use self::entities::{EntityChange, EntityRow};
 pub use self::crashes::{CrashRow, MovedRow};
+pub(crate) use self::entities::{EntityChange, EntityRow};
 pub use self::error::StoreError;
 pub(crate) use self::queue::{Effect, QueueState, ReadingQueue, ReadingRow};
 pub(crate) use self::upgrades::Written;

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod costs;
+mod crashes;
 mod deactivating;
 mod files;
 mod flows;

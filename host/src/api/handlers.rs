@@ -3,6 +3,7 @@
 
 pub(super) mod audit;
 pub(super) mod cost;
+pub(super) mod crash;
 pub(super) mod entity;
 pub(super) mod feed;
 pub(super) mod flow;

@@ -9,7 +9,7 @@ use super::audit::Audited;
 use super::auth::Needs;
 use super::auth::Permission::{self, Control, Read};
 use super::errors;
-use super::handlers::{audit, cost, entity, feed, flow, integration, manage, plugin, state, status, trust};
+use super::handlers::{audit, cost, crash, entity, feed, flow, integration, manage, plugin, state, status, trust};
 use crate::app::App;
 
 /// One route.
@@ -65,6 +65,10 @@ pub(super) const ROUTES: &[Route] = routes! {
     POST   "/v1/integrations/{id}/synchronize"       Control integration::integration_synchronize;
     GET    "/v1/integrations/{id}/diagnostics"       Read    integration::integration_diagnostics;
     POST   "/v1/integrations/{id}/log-level"         Control integration::integration_log_level;
+    GET    "/v1/integrations/{id}/explain"           Read    integration::integration_explain;
+    POST   "/v1/integrations/{id}/move-back"         Control integration::integration_move_back;
+    GET    "/v1/crashes"                             Read    crash::crash_list;
+    GET    "/v1/crashes/{id}"                        Read    crash::crash_get;
     PATCH  "/v1/integrations/{id}/attributes"        Control integration::integration_set;
     GET    "/v1/integrations/{id}/manage"            Control manage::manage_get;
     POST   "/v1/integrations/{id}/manage"            Control manage::manage_post;

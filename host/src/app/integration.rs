@@ -51,6 +51,14 @@ impl App {
         self.integrations().resume(id).await.map(|view| self.integration_of(&view))
     }
 
+    /// Runs it in the daemon again, after a crash of the daemon moved it to a worker; resolves when it does.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` when it was not moved.
+    pub async fn integration_move_back(&self, id: &IntegrationId) -> Result<Integration, OperationError> {
+        self.integrations().move_back(id).await.map(|view| self.integration_of(&view))
+    }
+
     /// Changes settings; those not named stay.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! Times are milliseconds since 1970 UTC (`…_ms`). Secrets appear masked.
 
 mod cost;
+mod crash;
 mod entity;
 mod event;
 mod flow;
@@ -14,6 +15,7 @@ mod status;
 mod trust;
 
 pub use cost::{Costs, DaemonCost, IntegrationCost, ProcessUse};
+pub use crash::{CanDo, CrashReport, CrashSummary, Explanation, PluginFile};
 pub use entity::{
     Availability, ControlAnswer, ControlRequest, Entity, EntityPatch, EntityState, EntityStream, History, State,
 };

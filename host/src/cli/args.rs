@@ -71,6 +71,15 @@ pub(super) enum Command {
     Trust(Trust),
     /// Show who changed what
     Audit(Audit),
+    /// Say why an integration is as it is, and what you can do
+    #[command(after_help = "Example:\n  gatehouse explain hass")]
+    Explain {
+        /// The integration
+        id: IntegrationId,
+    },
+    /// Crashes of plugins: where, in which call, with what
+    #[command(subcommand)]
+    Crash(Crash),
     /// Show the daemon's log
     Log(Log),
     /// Show what each integration costs: processor, memory, calls, readings
@@ -204,6 +213,11 @@ Examples:
     },
     /// Start a paused integration, or try one again at once
     Resume {
+        /// The integration
+        id: IntegrationId,
+    },
+    /// Run an integration in the daemon again, after a crash of the daemon moved it to a worker
+    MoveBack {
         /// The integration
         id: IntegrationId,
     },
@@ -516,6 +530,21 @@ pub(super) struct Top {
 /// A span of time as people write it.
 fn span(text: &str) -> Result<Duration, String> {
     parse_ms(text).filter(|ms| *ms > 0).map(Duration::from_millis).ok_or_else(|| HOW_TO_WRITE.to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Crash {
+    /// List crashes, the latest first; equal ones are one
+    List {
+        /// Only those of this integration
+        #[arg(long, value_name = "ID")]
+        integration: Option<IntegrationId>,
+    },
+    /// Show one crash with the last lines of the log
+    Show {
+        /// Its number
+        id: i64,
+    },
 }
 
 #[derive(Debug, Args)]

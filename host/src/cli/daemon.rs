@@ -11,10 +11,10 @@ use super::failure::Failure;
 use super::hint::Hints;
 use crate::api::client::{Client, ClientError, EventStream, RawAnswer, encoded, path_with_query};
 use crate::api::types::{
-    AttributesPatch, AuditEntry, ControlAnswer, ControlRequest, Costs, Diagnostics, Done, Entity, EntityPatch,
-    EntityStream, Flow, FlowAnswerRequest, FlowBeginRequest, GivenValues, History, Integration, LogLevelAnswer,
-    LogLevelRequest, LogPage, ManageAnswer, Plugin, PluginVersion, RollbackRequest, State, Status, SyncAnswer, Trust,
-    TrustRequest,
+    AttributesPatch, AuditEntry, ControlAnswer, ControlRequest, Costs, CrashReport, CrashSummary, Diagnostics, Done,
+    Entity, EntityPatch, EntityStream, Explanation, Flow, FlowAnswerRequest, FlowBeginRequest, GivenValues, History,
+    Integration, LogLevelAnswer, LogLevelRequest, LogPage, ManageAnswer, Plugin, PluginVersion, RollbackRequest, State,
+    Status, SyncAnswer, Trust, TrustRequest,
 };
 use crate::causes::with_causes;
 use crate::home::Home;
@@ -132,6 +132,22 @@ impl Daemon {
 
     pub(super) async fn diagnostics(&self, id: &IntegrationId) -> Answer<Diagnostics> {
         self.get(&integration_path(id, "/diagnostics")).await
+    }
+
+    pub(super) async fn explain(&self, id: &IntegrationId) -> Answer<Explanation> {
+        self.get(&integration_path(id, "/explain")).await
+    }
+
+    pub(super) async fn move_back(&self, id: &IntegrationId) -> Answer<Integration> {
+        self.post(&integration_path(id, "/move-back"), &Done {}).await
+    }
+
+    pub(super) async fn crashes(&self, of: Option<&IntegrationId>) -> Answer<Vec<CrashSummary>> {
+        self.get(&path_with_query("/v1/crashes", &[("integration", of.map(IntegrationId::as_str))])).await
+    }
+
+    pub(super) async fn crash(&self, id: i64) -> Answer<CrashReport> {
+        self.get(&format!("/v1/crashes/{id}")).await
     }
 
     pub(super) async fn set(&self, id: &IntegrationId, values: GivenValues) -> Answer<Integration> {

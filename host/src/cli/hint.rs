@@ -46,7 +46,7 @@ impl Hints {
 }
 
 /// The commands that the daemon's sentences name.
-const NOUNS: &[&str] = &["integration", "plugin", "log"];
+const NOUNS: &[&str] = &["integration", "plugin", "log", "crash", "explain"];
 
 fn program() -> String {
     let Ok(this) = std::env::current_exe() else { return "gatehouse".to_owned() };

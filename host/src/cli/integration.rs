@@ -26,6 +26,7 @@ pub(super) async fn run(daemon: &Daemon, command: &args::Integration, output: &O
         }
         args::Integration::Pause { id } => told(&daemon.pause(id).await?, output),
         args::Integration::Resume { id } => told(&daemon.resume(id).await?, output),
+        args::Integration::MoveBack { id } => told(&daemon.move_back(id).await?, output),
         args::Integration::Synchronize { id } => synchronize(daemon, id, output).await,
         args::Integration::LogLevel { id, filter } => log_level(daemon, id, filter, output).await,
         args::Integration::Set(set) => change(daemon, set, output).await,

@@ -54,7 +54,7 @@ fn print(line: &LogLine, output: &Output) -> Result<(), Failure> {
     if output.json { output.json_line(line) } else { output.line(text(line, output)) }
 }
 
-fn text(line: &LogLine, output: &Output) -> String {
+pub(super) fn text(line: &LogLine, output: &Output) -> String {
     let (word, tone) = match line.level {
         LogLevel::Trace => ("TRACE", Tone::Dim),
         LogLevel::Debug => ("DEBUG", Tone::Dim),

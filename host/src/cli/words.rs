@@ -121,6 +121,15 @@ pub(super) fn number_with_unit(number: f64, unit: &str) -> String {
     if unit.is_empty() { rounded(number) } else { format!("{} {unit}", rounded(number)) }
 }
 
+/// A time that something took: `5 ms`, `1.2 s`, `3 min`.
+pub(super) fn millis(ms: u64) -> String {
+    match ms {
+        ..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => when::span(i64::try_from(ms).unwrap_or(i64::MAX)),
+    }
+}
+
 /// A span by its two largest units: `1 h 23 min`.
 fn long_span(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);

@@ -18,7 +18,7 @@ use super::OperationError;
 use super::asking::ask;
 use super::registry::Registry;
 use super::view::IntegrationView;
-use crate::store::KvSpace;
+use crate::store::{KvSpace, Store, StoreError};
 
 /// A secret that is shorter is found only where it stands alone: hidden everywhere, it would hide everything.
 const PART_MIN_BYTES: usize = 4;
@@ -62,7 +62,26 @@ async fn secrets(registry: &Registry, id: &IntegrationId) -> Result<Vec<String>,
         AttributeValue::Plain(_) => None,
     });
     let mut secrets: Vec<_> = given.collect();
-    let store = &registry.base().store;
+    secrets.extend(own_secrets(&registry.base().store, id).await?);
+    Ok(secrets)
+}
+
+/// As above, by what the database has of an integration, which need not be there any more.
+pub(super) async fn kept_secrets(store: &Store, id: &IntegrationId) -> Result<Vec<String>, StoreError> {
+    let rows = store.integration_list().await?;
+    let settings = rows.into_iter().find(|row| row.id == *id).map(|row| row.attributes).unwrap_or_default();
+    let given = settings.0.values().filter_map(|value| match value {
+        AttributeValue::Secret(secret) => Some(secret.expose().clone()),
+        AttributeValue::Plain(_) => None,
+    });
+    let mut secrets: Vec<_> = given.collect();
+    secrets.extend(own_secrets(store, id).await?);
+    Ok(secrets)
+}
+
+/// What its plugin got by itself.
+async fn own_secrets(store: &Store, id: &IntegrationId) -> Result<Vec<String>, StoreError> {
+    let mut secrets = Vec::new();
     for key in store.kv_keys(id, KvSpace::Secrets, "").await? {
         let kept = store.kv_get(id, KvSpace::Secrets, &key).await?;
         secrets.extend(kept.and_then(|bytes| String::from_utf8(bytes).ok()));
@@ -83,7 +102,7 @@ impl fmt::Debug for Redaction {
 }
 
 impl Redaction {
-    fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut forms: Vec<_> = secrets.into_iter().filter(|secret| !secret.is_empty()).flat_map(forms).collect();
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();

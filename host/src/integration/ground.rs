@@ -2,6 +2,7 @@
 //!
 //! In the daemon both lead to the catalog and to [`gateway::launch`]; tests bring scripts of their own.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,13 +11,15 @@ use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use gatehouse_plugin_api::message::Instance;
 use gatehouse_plugin_api::ops;
+use parking_lot::RwLock;
 use tokio::sync::{Semaphore, broadcast};
 
+use super::crashes::CrashBook;
 use super::problems::Problems;
 use crate::clock::Clock;
 use crate::config::{Config, Sandboxing};
 use crate::entity::House;
-use crate::gateway::{self, Confinement, Gateway, HostCalls, Hosting, Kernel, Launch, Onlooker};
+use crate::gateway::{self, Confinement, Exchanges, Gateway, HostCalls, Hosting, Kernel, Launch, Onlooker, Witness};
 use crate::home::Home;
 use crate::log;
 use crate::metrics::Meters;
@@ -171,6 +174,8 @@ pub(super) struct Base {
     pub(super) problems: Problems,
     /// What each integration is counted for.
     pub(super) meters: Meters,
+    /// Integrations that run in a worker against the configuration, with the reason.
+    pub(super) moved: RwLock<BTreeMap<IntegrationId, String>>,
 }
 
 impl Base {
@@ -206,6 +211,7 @@ impl Base {
             starts,
             problems: Problems::default(),
             meters: Meters::default(),
+            moved: RwLock::default(),
         })
     }
 
@@ -218,8 +224,16 @@ impl Base {
         }
     }
 
-    /// How an integration is run, by the configuration.
+    /// Who keeps the crashes of gateways; of provisional ones without what was printed.
+    pub(super) fn witness(&self, provisional: bool) -> Arc<dyn Witness> {
+        CrashBook::witness(&self.store, &self.clock, provisional)
+    }
+
+    /// How an integration is run: by the configuration, unless it was moved out of the daemon.
     pub(super) fn hosting(&self, id: &IntegrationId) -> Hosting {
+        if self.moved.read().contains_key(id) {
+            return Hosting::Isolated;
+        }
         self.config.integration.get(id.as_str()).and_then(|one| one.hosting).unwrap_or_default()
     }
 
@@ -266,7 +280,7 @@ impl Base {
             confinement: self.confinement(id, plugin, settings),
             kernel,
             timing: self.config.integrations.gateway_timing(),
-            onlooker: Onlooker::default(),
+            onlooker: Onlooker { exchanges: Exchanges::new(self.clock.clone()), witness: Some(self.witness(true)) },
             meter: self.meters.of(id),
         })
     }

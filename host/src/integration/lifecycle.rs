@@ -20,7 +20,7 @@ use gatehouse_plugin_api::duration::format_ms;
 use gatehouse_plugin_api::message::{Health, HealthStatus};
 
 pub(super) use self::words::{Effect, Failure, Input, Moment, Policy, Presence};
-use super::Actual;
+use super::{Actual, FailedOnce};
 use crate::reason::{Reason, ReasonCode};
 use crate::store::Desired;
 
@@ -43,8 +43,8 @@ pub(super) struct Life {
     /// Since when `actual` is what it is, in milliseconds since 1970 UTC.
     pub(super) since_ms: i64,
     presence: Presence,
-    /// Moments of failures within the quarantine's window.
-    failures_ms: Vec<i64>,
+    /// Failures within the quarantine's window.
+    failures: Vec<FailedOnce>,
     /// Failures since they were forgiven last.
     attempt: u32,
     quarantined: bool,
@@ -70,7 +70,7 @@ impl Life {
             reason: deactivated(),
             since_ms: at.now_ms,
             presence,
-            failures_ms: Vec::new(),
+            failures: Vec::new(),
             attempt: 0,
             quarantined: false,
             well_since_ms: None,
@@ -132,6 +132,11 @@ impl Life {
     /// Whether a gateway runs or is being started.
     pub(super) fn holds_gateway(&self) -> bool {
         matches!(self.actual, Actual::Starting | Actual::Running | Actual::Degraded)
+    }
+
+    /// The failures that count at present, oldest first.
+    pub(super) fn failures(&self) -> &[FailedOnce] {
+        &self.failures
     }
 
     fn trouble(&self) -> Option<&Reason> {
@@ -318,11 +323,11 @@ impl Life {
 
     fn fail(&mut self, reason: Reason, at: Moment, policy: &Policy) {
         let window = millis(policy.quarantine_within_ms);
-        self.failures_ms.retain(|failed_ms| at.now_ms.saturating_sub(*failed_ms) <= window);
-        self.failures_ms.push(at.now_ms);
+        self.failures.retain(|failed| at.now_ms.saturating_sub(failed.at_ms) <= window);
+        self.failures.push(FailedOnce { at_ms: at.now_ms, reason: reason.clone() });
         self.attempt += 1;
         self.well_since_ms = None;
-        let failures = u32::try_from(self.failures_ms.len()).unwrap_or(u32::MAX);
+        let failures = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
         if self.quarantined || failures >= policy.quarantine_failures {
             self.quarantined = true;
             let next_at_ms = at.now_ms.saturating_add(spread(policy.quarantine_retry_ms, at.chance));
@@ -346,7 +351,7 @@ impl Life {
     }
 
     fn forgive(&mut self) {
-        self.failures_ms.clear();
+        self.failures.clear();
         self.attempt = 0;
         self.quarantined = false;
     }

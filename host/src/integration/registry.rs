@@ -54,6 +54,11 @@ impl Registry {
         // Listened to before the first look, so that no change falls between the two.
         let changes = base.plugins.subscribe();
         let rows = base.store.integration_list().await?;
+        for row in &rows {
+            if let Some(moved) = base.store.moved_get(&row.id).await? {
+                base.moved.write().insert(row.id.clone(), moved.why);
+            }
+        }
         let registry = Arc::new(Self {
             base,
             supervised: RwLock::default(),
@@ -124,6 +129,8 @@ impl Registry {
         self.supervised.write().remove(id);
         self.base.meters.forget(id);
         log::forget(id);
+        self.base.moved.write().remove(id);
+        self.base.store.crash_forget(id).await?;
         Ok(())
     }
 
@@ -138,6 +145,18 @@ impl Registry {
             return Err(is_off(id));
         }
         supervised.ask(|reply| Input::Want(desired, reply)).await
+    }
+
+    /// Runs it as the configuration says again, after it was moved out of the daemon; resolves when it does.
+    pub(super) async fn move_back(&self, id: &IntegrationId) -> Result<Arc<IntegrationView>, OperationError> {
+        let supervised = self.find(id)?;
+        if !self.base.moved.read().contains_key(id) {
+            return Err(OperationError::Conflict(format!("{id} was not moved: it runs as the configuration says")));
+        }
+        self.base.store.moved_delete(id).await?;
+        self.base.moved.write().remove(id);
+        tracing::warn!(integration = %id, "moved back: it runs as the configuration says");
+        supervised.ask(Input::Restart).await
     }
 
     /// Changes settings: what is given over what is there, checked by field and by the plugin, then saved.

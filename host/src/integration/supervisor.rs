@@ -46,6 +46,7 @@ use super::ground::{Base, PluginNow};
 use super::lifecycle::{self, Life, Moment, Policy, Presence};
 use super::upgrade::{self, Upgrade};
 use super::view::{IntegrationView, LifecycleEvent};
+use crate::gateway::Exchanges;
 use crate::plugin::Staged;
 use crate::reason::{Reason, ReasonCode};
 use crate::store::{IntegrationRow, Trial, UpgradeRow};
@@ -139,6 +140,8 @@ impl Supervisor {
             turns: Arc::<Turns>::default(),
             unique_id: RwLock::new(row.unique_id.clone()),
             newer: RwLock::new(None),
+            exchanges: Exchanges::new(base.clock.clone()),
+            failures: RwLock::default(),
             last_success_ms: AtomicI64::new(0),
         });
         let (inputs, heard) = mpsc::unbounded_channel();
@@ -277,6 +280,10 @@ impl Supervisor {
                 return if gone { Next::End } else { Next::Go };
             }
             Input::Close(reply) => return Next::Close(reply),
+            Input::Restart(reply) => {
+                self.waiting.push(reply);
+                self.step(lifecycle::Input::RestartNeeded);
+            }
             Input::Synchronize(reply) => {
                 self.synchronize(Some(reply));
                 self.announce();

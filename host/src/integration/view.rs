@@ -193,6 +193,15 @@ pub struct PinView {
     pub since_ms: i64,
 }
 
+/// One failure that counts against an integration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailedOnce {
+    /// When, in milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Why.
+    pub reason: Reason,
+}
+
 /// One change of an integration's desired or actual state or health.
 #[derive(Debug, Clone, Serialize)]
 pub struct LifecycleEvent {

@@ -201,8 +201,8 @@ mod tests {
         let database = dir.path().join("gatehouse.db");
         let store = Store::open(&database, &dir.path().join("key"), policy).expect("opens");
         let [hass, hue] = ["hass", "hue"].map(|id| IntegrationId::new(id).expect("valid"));
-        let keep = |id: &IntegrationId, fold: &str, at_ms| {
-            store.crash_keep(id, fold.to_owned(), at_ms, format!("{{\"printed\":\"clear text at {at_ms}\"}}"))
+        let keep = async |id: &IntegrationId, fold: &str, at_ms: i64| {
+            store.crash_keep(id, fold.to_owned(), at_ms, format!("{{\"printed\":\"clear text at {at_ms}\"}}")).await
         };
         let first = keep(&hass, "same", 1).await.expect("kept");
         assert_eq!(keep(&hass, "same", 9).await.expect("kept"), first);

@@ -10,8 +10,12 @@ use rusqlite_migration::{M, Migrations};
 use super::error::{StoreError, sql_error};
 
 /// Every migration ever released, in order; one is appended for a new schema and none is ever changed.
-const MIGRATIONS: &[M<'static>] =
-    &[M::up(include_str!("schema-1.sql")), M::up(include_str!("schema-2.sql")), M::up(include_str!("schema-3.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("schema-1.sql")),
+    M::up(include_str!("schema-2.sql")),
+    M::up(include_str!("schema-3.sql")),
+    M::up(include_str!("schema-4.sql")),
+];
 /// How many copies from before migrations are kept.
 const COPIES_KEPT: usize = 2;
 /// Room that stays free beside a copy.

@@ -7,7 +7,7 @@ use gatehouse_plugin_api::ids::IntegrationId;
 use super::Answer;
 use crate::api::extract::{Given, Named};
 use crate::api::types::{
-    AttributesPatch, Diagnostics, Integration, LogLevelAnswer, LogLevelRequest, Problem, SyncAnswer,
+    AttributesPatch, Diagnostics, Explanation, Integration, LogLevelAnswer, LogLevelRequest, Problem, SyncAnswer,
 };
 use crate::app::App;
 
@@ -40,6 +40,28 @@ pub(crate) async fn integration_pause(State(app): State<App>, Named(id): Named<I
     responses((status = 200, body = Integration), (status = "default", description = "Refused", body = Problem)))]
 pub(crate) async fn integration_resume(State(app): State<App>, Named(id): Named<IntegrationId>) -> Answer<Integration> {
     Ok(Json(app.integration_resume(&id).await?))
+}
+
+/// Why it is as it is: what is wanted, what is, since when, why, the last exchange, the next try, what can be done.
+#[utoipa::path(get, path = "/v1/integrations/{id}/explain", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")),
+    responses((status = 200, body = Explanation), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_explain(
+    State(app): State<App>,
+    Named(id): Named<IntegrationId>,
+) -> Answer<Explanation> {
+    Ok(Json(app.integration_explain(&id).await?))
+}
+
+/// Runs it in the daemon again, after a crash of the daemon moved it to a worker; answers when it does.
+#[utoipa::path(post, path = "/v1/integrations/{id}/move-back", tag = "integrations",
+    params(("id" = String, Path, description = "The integration")),
+    responses((status = 200, body = Integration), (status = "default", description = "Refused", body = Problem)))]
+pub(crate) async fn integration_move_back(
+    State(app): State<App>,
+    Named(id): Named<IntegrationId>,
+) -> Answer<Integration> {
+    Ok(Json(app.integration_move_back(&id).await?))
 }
 
 /// Reads the upstream's entities again; answers when they are applied.

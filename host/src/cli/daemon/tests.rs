@@ -127,6 +127,10 @@ async fn ask_everything(daemon: &Daemon) {
     let _ = daemon.resume(&id).await;
     let _ = daemon.synchronize(&id).await;
     let _ = daemon.diagnostics(&id).await;
+    let _ = daemon.explain(&id).await;
+    let _ = daemon.move_back(&id).await;
+    let _ = daemon.crashes(None).await;
+    let _ = daemon.crash(1).await;
     let _ = daemon.set(&id, GivenValues::default()).await;
     let _ = daemon.manage(&id, [], None).await;
     let _ = daemon.manage(&id, [], Some(BTreeMap::new())).await;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::crossing::Turns;
 use super::upgrading::generation_of;
 use crate::clock::Clock;
-use crate::gateway::{Confinement, Exit, Gateway, Hosting};
+use crate::gateway::{Confinement, Exchanges, Exit, Gateway, Hosting, Onlooker};
 use crate::integration::ground::Base;
 use crate::integration::host_calls::{HostSide, Overlay};
 use crate::integration::lifecycle::Failure;
@@ -60,6 +60,8 @@ pub(super) struct BringUp {
     /// What the integration is held to, and until when a trial lasts: when one is to begin.
     pub(super) trial: Option<BeginTrial>,
     pub(super) host: HostSide,
+    /// The record of its calls.
+    pub(super) exchanges: Exchanges,
     pub(super) cancel: CancellationToken,
 }
 
@@ -103,17 +105,18 @@ impl BringUp {
 
     /// Without a trial.
     pub(super) async fn start(self) -> BroughtUp {
-        let Self { base, id, plugin, hosting, attributes, host, cancel, .. } = self;
+        let Self { base, id, plugin, hosting, attributes, host, exchanges, cancel, .. } = self;
         let failed = |failure, reason| BroughtUp::Failed { failure, reason, before: None };
         let turn = tokio::select! {
             biased;
             () = cancel.cancelled() => return BroughtUp::Cancelled(None),
             turn = base.starts.acquire() => turn,
         };
-        let launch = match base.launch_of(&id, &plugin, hosting, &attributes) {
+        let mut launch = match base.launch_of(&id, &plugin, hosting, &attributes) {
             Ok(launch) => launch,
             Err(reason) => return failed(Failure::Passing, reason),
         };
+        launch.onlooker = Onlooker { exchanges, witness: Some(base.witness(false)) };
         let confinement = launch.confinement.clone();
         let launched = tokio::select! {
             biased;

@@ -78,6 +78,7 @@ impl Supervisor {
             good,
             trial,
             host: self.host_side(self.epoch, false),
+            exchanges: self.shared.exchanges.clone(),
             cancel: self.cancel.clone(),
         };
         self.with_gateway(async move { Came::BroughtUp(bring_up.run().await) });

@@ -11,9 +11,10 @@ use super::Supervisor;
 use super::bring_up::Running;
 use super::crossing::Turns;
 use super::inputs::Input;
+use crate::gateway::Exchanges;
 use crate::integration::OperationError;
 use crate::integration::ground::Base;
-use crate::integration::view::{Actual, IntegrationView, LifecycleEvent};
+use crate::integration::view::{Actual, FailedOnce, IntegrationView, LifecycleEvent};
 use crate::plugin::Staged;
 use crate::store::IntegrationRow;
 
@@ -57,6 +58,10 @@ pub(super) struct Shared {
     pub(super) turns: Arc<Turns>,
     pub(super) unique_id: RwLock<Option<String>>,
     pub(super) newer: RwLock<Option<Staged>>,
+    /// The record of the calls to its gateways.
+    pub(super) exchanges: Exchanges,
+    /// Failures that count at present.
+    pub(super) failures: RwLock<Vec<FailedOnce>>,
     /// 0 when there was none.
     pub(super) last_success_ms: AtomicI64,
 }
@@ -112,6 +117,16 @@ impl Supervised {
     /// The newer generation that waits for settings while an earlier one is in use: settings are for it.
     pub(in crate::integration) fn newer(&self) -> Option<Staged> {
         self.shared.newer.read().clone()
+    }
+
+    /// The record of the calls to its gateways.
+    pub(in crate::integration) fn exchanges(&self) -> &Exchanges {
+        &self.shared.exchanges
+    }
+
+    /// Failures that count at present, oldest first.
+    pub(in crate::integration) fn failures(&self) -> Vec<FailedOnce> {
+        self.shared.failures.read().clone()
     }
 
     /// The upstream's own identity.

@@ -65,6 +65,8 @@ pub(in crate::integration) enum Input {
     Erase(Reply),
     /// It is off and its row is to be deleted: the last input.
     Delete(oneshot::Sender<Result<(), OperationError>>),
+    /// It is to run anew, if it runs: how it is run has changed.
+    Restart(Reply),
     /// The daemon ends: the last input.
     Close(oneshot::Sender<()>),
     /// A person wants a snapshot of the upstream's entities.

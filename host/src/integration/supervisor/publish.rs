@@ -61,6 +61,9 @@ impl Supervisor {
     /// Publishes the view, and an event when anything but the last success changed.
     pub(super) fn announce(&self) {
         *self.shared.newer.write() = self.newer().cloned();
+        if self.shared.failures.read().as_slice() != self.life.failures() {
+            *self.shared.failures.write() = self.life.failures().to_vec();
+        }
         let view = Arc::new(self.look());
         let before = self.view.send_replace(Arc::clone(&view));
         let same_but_success =

@@ -217,6 +217,7 @@ impl Supervisor {
             good: None,
             trial: None,
             host: self.host_side(epoch, true),
+            exchanges: self.shared.exchanges.clone(),
             cancel: cancel.clone(),
         };
         let crossing = Crossing {
