@@ -59,7 +59,7 @@ fn shown(told: &Explanation, hints: &Hints, output: &Output) -> String {
     }
     if !told.refusals.is_empty() {
         let refused = told.refusals.iter().take(REFUSALS);
-        let refused = refused.map(|Refusal { tried, count }| format!("tried to {tried} ({count} times)"));
+        let refused = refused.map(|Refusal { tried, count }| format!("{tried} ({count} times)"));
         rows.push(("Refused", refused.collect::<Vec<_>>().join("\n")));
     }
     if let Some(last) = &told.last_crash {
