@@ -6,6 +6,7 @@
 pub mod access;
 mod audit;
 mod auth;
+mod busy;
 pub mod client;
 mod errors;
 mod events;

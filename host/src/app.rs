@@ -25,6 +25,8 @@ use gatehouse_plugin_api::ids::BadName;
 
 use crate::causes::with_causes;
 use crate::integration::{Actual, Ground, Integrations, OperationError};
+use crate::config::Config;
+use crate::metrics::Connections;
 use crate::log::{HostLog, LogFollower, LogLine, LogQuery};
 use crate::store::StoreError;
 
@@ -41,13 +43,24 @@ struct AppParts {
     log: HostLog,
     socket: PathBuf,
     started_at_ms: i64,
+    connections: Connections,
 }
 
 impl App {
     /// Puts the operations on what was built; `socket` is only told to whoever asks.
     pub fn new(ground: Ground, integrations: Integrations, log: HostLog, socket: PathBuf) -> Self {
         let started_at_ms = ground.clock.now_ms();
-        Self(Arc::new(AppParts { ground, integrations, log, socket, started_at_ms }))
+        Self(Arc::new(AppParts { ground, integrations, log, socket, started_at_ms, connections: Connections::default() }))
+    }
+
+    /// The configuration.
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.ground.config
+    }
+
+    /// Where connections are counted.
+    pub(crate) fn connections(&self) -> Connections {
+        self.0.connections.clone()
     }
 
     fn ground(&self) -> &Ground {

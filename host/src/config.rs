@@ -35,6 +35,8 @@ pub struct Config {
     pub trust: Trust,
     /// `[access]`
     pub access: Access,
+    /// `[api]`
+    pub api: Api,
     /// `[audit]`
     pub audit: Audit,
     /// `[integration.ID]`: keys of one integration.
@@ -298,6 +300,26 @@ pub struct Access {
     pub read_groups: Vec<String>,
     /// Groups whose members may look and change.
     pub control_groups: Vec<String>,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Connections served at once; more are refused with a sentence.
+    pub connections: usize,
+    /// How long the head of a request may take, and how long a connection may stay idle.
+    pub head_within_ms: u64,
+    /// How long the body of a request may take.
+    pub body_within_ms: u64,
+    /// How long a reader may take nothing of what it is sent.
+    pub write_within_ms: u64,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { connections: 2_048, head_within_ms: 10_000, body_within_ms: 30_000, write_within_ms: 30_000 }
+    }
 }
 
 /// `[audit]`

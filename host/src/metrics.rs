@@ -16,11 +16,13 @@
 //! files) reads the older form.
 
 mod calls;
+mod connections;
 mod exposition;
 mod meter;
 mod process;
 
 pub use self::calls::{CALL_FAMILIES, CallCost};
+pub(crate) use self::connections::Connections;
 pub(crate) use self::exposition::Exposition;
 pub use self::meter::{Count, Meter, Meters, Tally};
 pub use self::process::ProcessCost;

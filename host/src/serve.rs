@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -25,10 +26,13 @@ use crate::integration::{Ground, Integrations, OperationError};
 use crate::log::{HostLog, LogError};
 use crate::plugin::catalog::Catalog;
 use crate::plugin::trust::Trust;
+use crate::service::ServiceManager;
 use crate::store::{CommitPolicy, Store, StoreError};
 
 /// How long requests may go on once the daemon stops.
 const REQUESTS_GRACE: Duration = Duration::from_secs(2);
+/// Between two attempts to open a database that another process holds; SQLite itself waits some seconds each time.
+const LOCKED_PAUSE: Duration = Duration::from_millis(500);
 /// What draining may take beyond the integrations' own bound.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 /// How long the end waits for a standard error that takes nothing.
@@ -128,6 +132,8 @@ pub async fn run_until(
     hurry: impl Future<Output = ()>,
     on_ready: impl FnOnce(&Ready),
 ) -> Result<(), ServeError> {
+    raise_descriptors();
+    let manager = ServiceManager::from_environment();
     home.create()?;
     let lock = home.lock()?;
     let groups = config.access.clone();
@@ -136,7 +142,7 @@ pub async fn run_until(
         .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
     let socket = home.place_socket()?;
     let store = tokio::select! {
-        opened = open_store(&config, &home) => opened?,
+        opened = open_store(&config, &home, &manager) => opened?,
         () = stop.cancelled() => return stopped_early(),
     };
     let ground = tokio::select! {
@@ -156,14 +162,18 @@ pub async fn run_until(
     let integrations = Integrations::open(ground.clone()).await?;
     let app = App::new(ground.clone(), integrations.clone(), log, socket.clone());
     let serving = tokio::spawn(server.serve(app, stop.clone(), REQUESTS_GRACE));
+    let telling = tokio::spawn(manager.clone().accompany(ground.house.clone(), integrations.clone(), stop.clone()));
     let expiring = tokio::spawn(retention::run(ground.clone()));
     tracing::info!(home = %home.root().display(), socket = %socket.display(), "serving");
+    manager.ready();
     on_ready(&Ready { pid: std::process::id(), home, socket });
 
     stop.cancelled().await;
     tracing::info!("stopping");
     expiring.abort();
+    telling.abort();
     let bound = REQUESTS_GRACE + Duration::from_millis(ground.config.integrations.stop_within_ms) + DRAIN_MARGIN;
+    manager.stopping(bound);
     let drain = async {
         // A panic while draining is logged by its task; the rest is drained all the same.
         let _ = serving.await;
@@ -189,7 +199,34 @@ fn stopped_early() -> Result<(), ServeError> {
     Ok(())
 }
 
-async fn open_store(config: &Config, home: &Home) -> Result<Store, ServeError> {
+/// Lets the daemon have as many descriptors as the system allows it: connections and workers take some each.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::warn!(%error, "no more descriptors could be had than usual");
+    }
+}
+
+/// Opens the database; one that another process holds is waited for, and said so.
+async fn open_store(config: &Config, home: &Home, manager: &ServiceManager) -> Result<Store, ServeError> {
+    let mut told = false;
+    loop {
+        match open_store_once(config, home).await {
+            Err(ServeError::Store(error @ StoreError::Locked { .. })) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(%error, "waiting for the database");
+                }
+                manager.waiting(&error.to_string());
+                tokio::time::sleep(LOCKED_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn open_store_once(config: &Config, home: &Home) -> Result<Store, ServeError> {
     let history = &config.history;
     let commits = CommitPolicy {
         every: Duration::from_millis(history.commit_every_ms),

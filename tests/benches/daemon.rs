@@ -4,6 +4,11 @@
 //! baseline, both are measured in turns in the same run; figures are medians. Rows go to standard output as JSON lines.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its rows")]
 
+#[path = "daemon/neighbours.rs"]
+mod neighbours;
+#[path = "daemon/scale.rs"]
+mod scale;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -56,6 +61,15 @@ fn main() {
     }
     if is_wanted("dropped") {
         dropped();
+    }
+    if is_wanted("neighbours") {
+        neighbours::neighbours();
+    }
+    if is_wanted("integrations") {
+        scale::integrations();
+    }
+    if is_wanted("states") {
+        scale::states();
     }
     if is_wanted("started") {
         for count in [1, 10, 100] {

@@ -14,6 +14,14 @@ step "build"; cargo build --workspace --all-targets --locked
 step "100,000 damaged plugins"
 GATEHOUSE_MUTANTS=100000 host_tests plugin::damage
 
+e2e() { GATEHOUSE_BUILT=1 cargo nextest run -p gatehouse-tests --test e2e --locked --no-capture --profile soak "$@"; }
+
+step "1,000 kills of the daemon, 1,000 of a worker"
+GATEHOUSE_KILLS=1000 e2e kills::
+
+step "1,000 subscribers that do not read, 10,000 connections"
+GATEHOUSE_SUBSCRIBERS=1000 GATEHOUSE_CONNECTIONS=10000 e2e load::
+
 step "fuzz targets, $SOAK_FUZZ_SECS s each"
 if cargo +nightly --version >/dev/null 2>&1 && cargo fuzz --version >/dev/null 2>&1; then
   for target in inspection frames manifest messages; do

@@ -191,6 +191,11 @@ impl Daemon {
         self.folder.path().join("daemon.log")
     }
 
+    /// Where the daemon's output goes.
+    pub fn log_file(&self) -> PathBuf {
+        self.log_path()
+    }
+
     /// What the daemon printed so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()

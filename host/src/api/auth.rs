@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -36,6 +37,8 @@ pub(super) struct Caller {
     pub(super) may: Option<Permission>,
     /// The user.
     pub(super) uid: u32,
+    /// How long a request's body may take to arrive.
+    pub(super) body_within: Duration,
     /// Cancelled when the daemon drains: streams end.
     pub(super) draining: CancellationToken,
 }

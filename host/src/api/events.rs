@@ -19,7 +19,7 @@ use crate::entity::{LiveState, StateEvent};
 use crate::log::{LogEvent, LogFollower};
 
 /// Enough for one write: what is ready is gathered up to this size.
-const WRITE_BYTES: usize = 64 * 1024;
+const WRITE_BYTES: usize = 32 * 1024;
 /// A comment is sent when nothing else was for this long, so that both sides notice a dead connection.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";

@@ -9,17 +9,19 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use gatehouse_plugin_api::duration::format_ms;
 use http_body_util::BodyExt;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserializer, de};
 
+use super::auth::Caller;
 use super::errors::ApiError;
 
 /// The largest body that is taken, in bytes.
 pub(super) const BODY_MAX_BYTES: usize = 1024 * 1024;
 /// How much of a too large body is read and thrown away, so that its sender hears why it was refused.
 const DISCARD_MAX_BYTES: usize = 16 * BODY_MAX_BYTES;
-/// How long a body may take to arrive.
+/// How long a body may take to arrive when nobody says so.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A JSON body. Fields that the type does not know are refused by the type's own `deny_unknown_fields`.
@@ -33,7 +35,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Given<T> {
             let message = "the body must be JSON: send the header content-type: application/json";
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
         }
-        read_json(&read_body(request.into_body()).await?).map(Self)
+        read_json(&read_body(request).await?).map(Self)
     }
 }
 
@@ -45,7 +47,7 @@ impl<S: Sync> FromRequest<S> for GivenForm {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let json = is_json(request.headers());
-        let body = read_body(request.into_body()).await?;
+        let body = read_body(request).await?;
         if json && !body.is_empty() {
             return read_json(&body).map(Self);
         }
@@ -99,7 +101,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.eq_ignore_ascii_case("application/json") || media_type.to_ascii_lowercase().ends_with("+json")
 }
 
-async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read_body(request: Request) -> Result<Vec<u8>, ApiError> {
+    let within = request.extensions().get::<Caller>().map_or(BODY_WITHIN, |caller| caller.body_within);
+    let mut body: Body = request.into_body();
     let reading = async {
         let mut bytes = Vec::new();
         let mut length = 0;
@@ -119,8 +123,8 @@ async fn read_body(mut body: Body) -> Result<Vec<u8>, ApiError> {
         }
         Ok(bytes)
     };
-    tokio::time::timeout(BODY_WITHIN, reading).await.unwrap_or_else(|_| {
-        let message = format!("the body took longer than {} s to arrive", BODY_WITHIN.as_secs());
+    tokio::time::timeout(within, reading).await.unwrap_or_else(|_| {
+        let message = format!("the body took longer than {} to arrive", format_ms(u64::try_from(within.as_millis()).unwrap_or(u64::MAX)));
         Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message))
     })
 }

@@ -25,15 +25,15 @@ use tower::ServiceExt;
 
 use super::access::{Access, Peer};
 use super::auth::Caller;
-use super::routes;
+use super::patience::Patient;
+use super::{busy, routes};
 use crate::app::App;
+use crate::config;
 
-/// How long a client may take to send the head of a request.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// Connections served at once; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 512;
 /// Connections that the system holds while they wait.
-const BACKLOG: i32 = 128;
+const BACKLOG: i32 = 1_024;
+/// What hyper holds of one connection: a request's head, or what its reader did not take yet.
+const BUFFER_BYTES: usize = 32 * 1024;
 /// The pause after a failed accept (the process is out of file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -126,23 +126,34 @@ impl Server {
 
     /// Answers until `stop` is cancelled; then ends streams, lets requests finish for `grace`, and drops the rest.
     pub async fn serve(self, app: App, stop: CancellationToken, grace: Duration) {
+        let limits = Limits::of(&app.config().api);
+        let doors = app.connections();
         let router = routes::router(app);
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let room = Arc::new(Semaphore::new(limits.connections));
         let access = Arc::new(self.access.clone());
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &room) => accepted,
+                accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, permit)) => {
-                    let serving = serve_connection(stream, Arc::clone(&access), router.clone(), stop.clone());
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(permit);
-                    });
-                }
+                Ok((stream, _)) => match Arc::clone(&room).try_acquire_owned() {
+                    Ok(permit) => {
+                        let serving = serve_connection(stream, Arc::clone(&access), limits, router.clone(), stop.clone());
+                        let open = doors.enter();
+                        connections.spawn(async move {
+                            serving.await;
+                            drop((permit, open));
+                        });
+                    }
+                    Err(_) => {
+                        if doors.turn_away() {
+                            tracing::warn!(most = limits.connections, "connections to the control socket are refused: too many");
+                        }
+                        busy::refuse(stream, limits.connections);
+                    }
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the control socket could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -171,19 +182,47 @@ fn listen(socket: OwnedFd, path: &Path, mode: u32) -> io::Result<UnixListener> {
     UnixListener::from_std(socket.into())
 }
 
-async fn accept(
-    listener: &UnixListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+/// What one connection may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    connections: usize,
+    head_within: Duration,
+    body_within: Duration,
+    write_within: Duration,
 }
 
-async fn serve_connection(stream: UnixStream, access: Arc<Access>, router: Router, stop: CancellationToken) {
+impl Limits {
+    /// As configured; connections take at most half of the descriptors, the rest is for workers and files.
+    fn of(config: &config::Api) -> Self {
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let half = descriptors.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX).max(1));
+        if half < config.connections {
+            tracing::warn!(connections = half, "fewer connections are served than configured: descriptors are few");
+        }
+        Self {
+            connections: config.connections.min(half).min(Semaphore::MAX_PERMITS),
+            head_within: Duration::from_millis(config.head_within_ms),
+            body_within: Duration::from_millis(config.body_within_ms),
+            write_within: Duration::from_millis(config.write_within_ms),
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: UnixStream,
+    access: Arc<Access>,
+    limits: Limits,
+    router: Router,
+    stop: CancellationToken,
+) {
     // Asked of the kernel and of /proc, neither of which waits for anybody.
     let Some(peer) = Peer::of(&stream) else { return };
-    let caller = Caller { may: access.permission_of(&peer), uid: peer.uid, draining: stop.clone() };
+    let caller = Caller {
+        may: access.permission_of(&peer),
+        uid: peer.uid,
+        body_within: limits.body_within,
+        draining: stop.clone(),
+    };
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(caller.clone());
@@ -191,8 +230,8 @@ async fn serve_connection(stream: UnixStream, access: Arc<Access>, router: Route
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_within).max_buf_size(BUFFER_BYTES);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Patient::new(stream, limits.write_within)), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {

@@ -89,12 +89,14 @@ impl App {
             ("history_writing", "1 while readings are written, 0 while that fails.", u64::from(!history.failing)),
             ("database_bytes", "The database with its write-ahead log.", database_bytes(&ground.home.database())),
             ("subscribers", "Streams of events that are open.", subscribers),
+            ("connections", "Connections to the control socket.", self.0.connections.open()),
         ];
         for (name, help, value) in gauges {
             exposition.gauge(&format!("gatehouse_{name}"), help, &[], value);
         }
         let counters = [
             ("history_readings_lost_total", "Readings given up while the history could not be written.", history.lost),
+            ("connections_refused_total", "Connections that found no room.", self.0.connections.refused()),
             ("subscribers_lagged_total", "Streams ended because their reader was too slow.", lagged),
             ("log_lines_displaced_total", "Lines of the log that made room for newer ones.", log.displaced),
         ];

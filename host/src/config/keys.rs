@@ -234,6 +234,26 @@ pub const KEYS: &[Key] = &[
         "Groups of the system whose members may look and change over the control socket.",
     ),
     key(
+        "api",
+        "connections",
+        count(1, 1_000_000),
+        "How many connections to the control socket are served at once; more are refused with a sentence. At most half of \
+         the file descriptors that the daemon may have.",
+    ),
+    key(
+        "api",
+        "head_within_ms",
+        millis(10, 600_000),
+        "How long the head of a request may take to arrive, and how long a connection may stay idle.",
+    ),
+    key("api", "body_within_ms", millis(10, 600_000), "How long the body of a request may take to arrive."),
+    key(
+        "api",
+        "write_within_ms",
+        millis(10, 600_000),
+        "How long whoever asked may take nothing of its answer, or of a stream of events, before it is cut off.",
+    ),
+    key(
         "audit",
         "keep_days",
         count(0, 36_500),

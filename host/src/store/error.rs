@@ -39,6 +39,26 @@ pub enum StoreError {
         /// What was tried.
         doing: &'static str,
     },
+    /// Another process holds it.
+    #[error(
+        "the database {path} is locked by another process and {doing} failed: end that process (`fuser {path}` names it); it is tried again"
+    )]
+    Locked {
+        /// The file.
+        path: String,
+        /// What was tried.
+        doing: &'static str,
+    },
+    /// The file, its folder or its file system may not be written.
+    #[error(
+        "the database {path} may not be written and {doing} failed: make the file and its folder writable for the daemon's user; it is tried again"
+    )]
+    ReadOnly {
+        /// The file.
+        path: String,
+        /// What was tried.
+        doing: &'static str,
+    },
     /// A copy before a migration does not fit.
     #[error(
         "the database {path} must be copied before its schema changes, which takes {needed_mb} MB, and {free_mb} MB are free: make room and start again"
@@ -143,6 +163,8 @@ pub(super) fn sql_error(error: rusqlite::Error, path: &Path, doing: &'static str
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Damaged { path, problem: error.to_string() }
         }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path, doing },
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path, doing },
         Some(ErrorCode::DiskFull) => StoreError::Full { path, doing },
         _ => StoreError::Database { path, doing, source: error },
     }

@@ -40,6 +40,8 @@ fn connect(path: &Path, commits: CommitPolicy) -> Result<Connection, StoreError>
     pragma("temp_store", &"MEMORY")?;
     pragma("cache_size", &-CACHE_KIB)?;
     schema::migrate(&mut connection, path)?;
+    // Whoever only reads finds out late that nothing can be written.
+    connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(|error| sql_error(error, path, "writing to it"))?;
     Ok(connection)
 }
 

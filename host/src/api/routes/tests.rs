@@ -52,7 +52,7 @@ fn request(route: &Route, may: Option<Permission>) -> Request<Body> {
     // Already draining, so that streams end at once.
     let draining = CancellationToken::new();
     draining.cancel();
-    request.extensions_mut().insert(Caller { may, uid: 0, draining });
+    request.extensions_mut().insert(Caller { may, uid: 0, body_within: Duration::from_secs(5), draining });
     request
 }
 

@@ -3,10 +3,11 @@
 //! A request for its page says what to do (`do=…`); the integration's id says how its constructor behaves.
 
 mod attempts;
+mod counting;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatehouse_plugin_api::manage::{ManageReply, ManageRequest};
 use gatehouse_plugin_api::message::{Control, ControlOutcome, EntityDeclaration, Reading};
@@ -44,7 +45,9 @@ impl IntegrationGateway for Probe {
 
     async fn start(&self, (): ()) -> Result<()> {
         let number = Entity::new("probe").state(State::number("count", ""));
-        self.context.declare([number.state(State::on_off("power").controllable())]).await
+        self.context.declare([number.state(State::on_off("power").controllable())]).await?;
+        counting::go_on(&self.context);
+        Ok(())
     }
 
     async fn control(&self, control: Control) -> Result<ControlOutcome> {
@@ -74,6 +77,38 @@ impl IntegrationGateway for Probe {
             "panic" => panic!("asked to panic"),
             "panic-in-task" => return Ok(tokio::task::spawn_local(async { panic!("a task of mine") }).await?),
             "emit" => self.emit(asked.number("count")).await?,
+            "count" => {
+                counting::begin(self.context.clone());
+                "counting".to_owned()
+            }
+            "declare" => {
+                let many = (0..asked.number("count")).map(|number| {
+                    let states = 0..asked.number("states").max(1);
+                    let thing = Entity::new(&format!("thing-{number}"));
+                    states.fold(thing, |thing, state| thing.state(State::on_off(&format!("switch-{state}"))))
+                });
+                self.context.declare(many).await?;
+                "declared".to_owned()
+            }
+            "spin" => {
+                let (begun, span) = (Instant::now(), Duration::from_millis(asked.number("ms")));
+                while begun.elapsed() < span {
+                    std::hint::spin_loop();
+                }
+                "spun".to_owned()
+            }
+            "grow" => {
+                let bytes = usize::try_from(asked.number("mb") << 20).unwrap_or(0);
+                // Written to, or it would be no memory; and never given back.
+                std::mem::forget(vec![1_u8; bytes]);
+                "grown".to_owned()
+            }
+            "log-flood" => {
+                for number in 0..asked.number("count") {
+                    tracing::info!(number, "one of many lines");
+                }
+                "logged".to_owned()
+            }
             "keep" => self.keep(asked.text("key"), asked.text("text")).await?,
             "keys" => self.context.kv().keys("").await?.join(","),
             "upstream" => {
