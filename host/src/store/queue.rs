@@ -63,7 +63,7 @@ struct Inner {
     limit: usize,
     oldest: Option<Instant>,
     waiters: Vec<Waiter>,
-    /// What the writer was told since it took rows. 0: nothing; 1: there are some; 2: many; 3: somebody waits.
+    /// What the writer was told since it took rows, or found none. 0: nothing; 1: there are some; 2: many; 3: somebody waits.
     told: u8,
     pushed: u64,
     committed: u64,
@@ -113,8 +113,13 @@ impl Batch {
 impl Pending {
     /// When the writer has to commit rows; `None`: not until it is told more.
     pub(super) fn due(&self, policy: &CommitPolicy) -> Option<Instant> {
-        let inner = self.inner.lock();
-        let oldest = inner.oldest?;
+        let mut inner = self.inner.lock();
+        let Some(oldest) = inner.oldest else {
+            // What it was told of is done: a wait for rows that were on their way to the disk at the time leaves no
+            // rows behind to take. Whoever pushes next must wake it.
+            inner.told = 0;
+            return None;
+        };
         if !inner.waiters.is_empty() {
             return Some(oldest);
         }
