@@ -24,10 +24,10 @@ use gatehouse_plugin_api::attribute::FieldErrors;
 use gatehouse_plugin_api::ids::BadName;
 
 use crate::causes::with_causes;
-use crate::integration::{Actual, Ground, Integrations, OperationError};
 use crate::config::Config;
-use crate::metrics::Connections;
+use crate::integration::{Actual, Ground, Integrations, OperationError};
 use crate::log::{HostLog, LogFollower, LogLine, LogQuery};
+use crate::metrics::Connections;
 use crate::store::StoreError;
 
 pub use entity::HistorySpan;
@@ -50,7 +50,14 @@ impl App {
     /// Puts the operations on what was built; `socket` is only told to whoever asks.
     pub fn new(ground: Ground, integrations: Integrations, log: HostLog, socket: PathBuf) -> Self {
         let started_at_ms = ground.clock.now_ms();
-        Self(Arc::new(AppParts { ground, integrations, log, socket, started_at_ms, connections: Connections::default() }))
+        Self(Arc::new(AppParts {
+            ground,
+            integrations,
+            log,
+            socket,
+            started_at_ms,
+            connections: Connections::default(),
+        }))
     }
 
     /// The configuration.

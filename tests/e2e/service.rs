@@ -63,6 +63,7 @@ fn the_unit_file_is_one_that_systemd_takes() {
     // The program need not be installed where the unit says, and systemd need not be here.
     let Ok(verified) = Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(unit).output() else { return };
     let complaints = String::from_utf8_lossy(&verified.stderr);
-    let other = complaints.lines().filter(|line| line.contains("gatehouse.service") && !line.contains("not executable"));
+    let other =
+        complaints.lines().filter(|line| line.contains("gatehouse.service") && !line.contains("not executable"));
     assert_eq!(other.collect::<Vec<_>>(), Vec::<&str>::new());
 }

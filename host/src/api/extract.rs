@@ -124,7 +124,10 @@ async fn read_body(request: Request) -> Result<Vec<u8>, ApiError> {
         Ok(bytes)
     };
     tokio::time::timeout(within, reading).await.unwrap_or_else(|_| {
-        let message = format!("the body took longer than {} to arrive", format_ms(u64::try_from(within.as_millis()).unwrap_or(u64::MAX)));
+        let message = format!(
+            "the body took longer than {} to arrive",
+            format_ms(u64::try_from(within.as_millis()).unwrap_or(u64::MAX))
+        );
         Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message))
     })
 }

@@ -140,7 +140,8 @@ impl Server {
             match accepted {
                 Ok((stream, _)) => match Arc::clone(&room).try_acquire_owned() {
                     Ok(permit) => {
-                        let serving = serve_connection(stream, Arc::clone(&access), limits, router.clone(), stop.clone());
+                        let serving =
+                            serve_connection(stream, Arc::clone(&access), limits, router.clone(), stop.clone());
                         let open = doors.enter();
                         connections.spawn(async move {
                             serving.await;
@@ -149,7 +150,10 @@ impl Server {
                     }
                     Err(_) => {
                         if doors.turn_away() {
-                            tracing::warn!(most = limits.connections, "connections to the control socket are refused: too many");
+                            tracing::warn!(
+                                most = limits.connections,
+                                "connections to the control socket are refused: too many"
+                            );
                         }
                         busy::refuse(stream, limits.connections);
                     }
