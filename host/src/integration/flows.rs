@@ -41,6 +41,8 @@ struct Slots {
 #[derive(Debug)]
 struct Slot {
     begun_at_ms: i64,
+    /// The content of the plugin that it is about.
+    generation: Option<String>,
     leash: Leash,
     view: Mutex<FlowView>,
     /// `None` once it ended.
@@ -190,9 +192,11 @@ pub(super) async fn begin(registry: &Arc<Registry>, begin: FlowBegin) -> Result<
         expires_at_ms,
     };
     let leash = Leash::default();
+    let generation = target.plugin.as_ref().map(|plugin| plugin.sha256().to_owned());
     let flow = Flow::new(Arc::clone(registry), flow_id.clone(), begin.kind, target, leash.clone());
     let slot = Arc::new(Slot {
         begun_at_ms: registry.base().clock.now_ms(),
+        generation,
         leash,
         view: Mutex::new(view),
         flow: tokio::sync::Mutex::new(Some(flow)),
@@ -283,6 +287,22 @@ pub(super) async fn abort(registry: &Arc<Registry>, flow_id: &str) -> Result<(),
         Ok(())
     })
     .await
+}
+
+/// Gives up the activations by a generation that may not run any longer: their workers are its own. One that is being
+/// saved already ends by itself, and a deactivation goes on, because it leads away from the plugin.
+pub(super) async fn give_up_generation(registry: &Arc<Registry>, sha256: &str) {
+    let flows: Vec<String> = {
+        let slots = registry.flows().0.lock();
+        let of_it = slots.by_id.iter().filter(|(_, slot)| {
+            slot.generation.as_deref() == Some(sha256) && slot.view.lock().kind == FlowKind::Activate
+        });
+        of_it.map(|(flow_id, _)| flow_id.clone()).collect()
+    };
+    for flow_id in flows {
+        // It may have ended meanwhile.
+        let _ = abort(registry, &flow_id).await;
+    }
 }
 
 /// Runs to its end even when whoever asked goes away: a half-made integration helps nobody.

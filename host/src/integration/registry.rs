@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use super::OperationError;
 use super::attributes::{self, Given};
 use super::error::is_off;
-use super::flows::Flows;
+use super::flows::{self, Flows};
 use super::ground::{Base, PluginNow, absence};
 use super::host_calls::Waiting;
 use super::supervisor::{Change, Input, Supervised, Unfit, fields_of, try_out, validate};
@@ -280,6 +280,7 @@ async fn follow(registry: Weak<Registry>, mut changes: broadcast::Receiver<Plugi
             }
             Ok(PluginChange::Revoked { integration_type, sha256, reason }) => {
                 registry.revoked(&integration_type, &sha256, &reason);
+                tokio::spawn(async move { flows::give_up_generation(&registry, &sha256).await });
             }
             Ok(PluginChange::Verdict(_)) => {}
             // Some were missed: what is there now says it all.

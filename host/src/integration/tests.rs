@@ -10,6 +10,7 @@ mod life;
 mod looking;
 mod own_flows;
 mod pages;
+mod revoked;
 mod rig;
 mod script;
 mod settings;

@@ -125,6 +125,24 @@ impl ScriptedPlugins {
     }
 }
 
+impl ScriptedPlugins {
+    /// As the catalog tells that a generation may not run any longer; `other` is what provides its type then.
+    pub(in crate::integration) fn revoke(&self, plugin: &Staged, other: Option<&Staged>) {
+        let reason = reason(ReasonCode::Revoked, "it is revoked");
+        let integration_type = plugin.integration_type().clone();
+        let now = other.cloned().map_or_else(|| absence(&integration_type, reason.clone()), PluginNow::Here);
+        self.seen.lock().remove(plugin.sha256());
+        self.now.lock().insert(integration_type.clone(), now);
+        let sha256 = plugin.sha256().to_owned();
+        let told = PluginChange::Revoked { integration_type: integration_type.clone(), sha256, reason: reason.clone() };
+        let _ = self.changes.send(told);
+        let _ = self.changes.send(match other {
+            Some(other) => PluginChange::Available(other.clone()),
+            None => PluginChange::Unavailable { integration_type, reason },
+        });
+    }
+}
+
 #[async_trait]
 impl Plugins for ScriptedPlugins {
     fn plugin_now(&self, integration_type: &IntegrationType) -> PluginNow {
