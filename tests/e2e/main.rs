@@ -26,3 +26,4 @@ mod synchronizing;
 mod terminal;
 mod trust;
 mod unprivileged;
+mod upgrading;

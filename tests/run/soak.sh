@@ -21,6 +21,9 @@ GATEHOUSE_KILLS=1000 e2e kills::
 
 step "1,000 subscribers that do not read, 10,000 connections"
 GATEHOUSE_SUBSCRIBERS=1000 GATEHOUSE_CONNECTIONS=10000 e2e load::
+step "1,000 upgrades under calls, 300 kills in the middle of one"
+GATEHOUSE_UPGRADES=1000 GATEHOUSE_UPGRADE_KILLS=300 GATEHOUSE_BUILT=1 \
+  cargo nextest run -p gatehouse-tests --locked --no-capture --profile soak upgrading::
 
 step "fuzz targets, $SOAK_FUZZ_SECS s each"
 if cargo +nightly --version >/dev/null 2>&1 && cargo fuzz --version >/dev/null 2>&1; then
