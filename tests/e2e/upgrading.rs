@@ -84,7 +84,7 @@ fn no_call_fails_through_many_upgrades_and_nothing_grows() {
         move || {
             let (mut times, mut failed) = (Vec::new(), Vec::new());
             while !over.load(Ordering::SeqCst) {
-                let body = json!({ "value": times.len() % 2 == 0 });
+                let body = json!({ "text": if times.len() % 2 == 0 { "on" } else { "off" } });
                 let begun = Instant::now();
                 let path = "/v1/states/probe:probe%2Fpower/control";
                 match http::request(&socket, "POST", path, Some(&body)) {

@@ -164,7 +164,8 @@ impl Running {
         let asked = self.gateway.call_within::<_, ()>(&ops::STOP, &(), within).await;
         let late = asked.as_ref().is_err_and(|error| error.code == ErrorCode::Deadline);
         if let Err(error) = &asked
-            && !matches!(error.code, ErrorCode::Unsupported | ErrorCode::Gone)
+            // A generation that was replaced is asked to stop when the host does nothing more for it.
+            && !matches!(error.code, ErrorCode::Unsupported | ErrorCode::Gone | ErrorCode::Cancelled)
         {
             tracing::warn!(error = %error, code = error.code.as_str(), "stopping reported a failure");
         }
