@@ -114,6 +114,10 @@ impl BringUp {
         };
         let mut launch = match base.launch_of(&id, &plugin, hosting, &attributes) {
             Ok(launch) => launch,
+            // No other attempt finds another kernel or another configuration.
+            Err(reason) if reason.code == ReasonCode::SandboxIncomplete => {
+                return failed(Failure::Incompatible, reason);
+            }
             Err(reason) => return failed(Failure::Passing, reason),
         };
         launch.onlooker = Onlooker { exchanges, witness: Some(base.witness(false)) };

@@ -318,3 +318,22 @@ async fn a_new_version_that_does_not_start_with_its_settings_leaves_the_old_one_
     let view = rig.integrations.set(&id("hue"), super::rig::values(&[("bridge", "cellar")], &[])).await.unwrap();
     assert_eq!(view.actual, Actual::Running);
 }
+
+#[tokio::test]
+async fn where_the_sandbox_is_required_and_not_whole_nothing_runs() {
+    let mut config = Config::default();
+    config.integrations.sandbox = crate::config::Sandboxing::Require;
+    let missing = crate::gateway::Kernel { landlock: 0, ..crate::gateway::Kernel::WHOLE };
+    crate::gateway::Kernel::narrow(crate::gateway::Kernel::WHOLE);
+    let rig = Rig::with(config).await;
+    rig.plugins.put(&version("1.0.0"));
+    rig.begin_and_confirm("hue").await;
+    rig.integrations.pause(&id("hue")).await.unwrap();
+    rig.until("hue", "paused").await;
+    crate::gateway::Kernel::narrow(missing);
+    rig.integrations.resume(&id("hue")).await.unwrap();
+    let view = rig.until_view("hue", "incompatible", |view| view.actual == Actual::Incompatible).await;
+    assert_eq!(view.reason.code, ReasonCode::SandboxIncomplete);
+    assert!(view.reason.sentence.contains("this kernel lacks Landlock"), "{}", view.reason);
+    assert!(view.advice.contains("best_effort"), "{}", view.advice);
+}

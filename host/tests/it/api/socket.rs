@@ -11,11 +11,13 @@ use std::time::Duration;
 use gatehouse_host::api::client::{Client, ClientError};
 use gatehouse_host::api::server::{BindError, Server};
 use gatehouse_host::api::types::Status;
+use gatehouse_host::gateway::Kernel;
 use gatehouse_host::home::Home;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::daemon::Daemon;
+use crate::gateway::probe::Probe;
 
 /// Names the home whose status the probe asks for.
 const PROBE: &str = "GATEHOUSE_TEST_PROBE";
@@ -123,4 +125,30 @@ async fn stopping_ends_streams_and_idle_connections() {
     let _ = idle.read_to_end(&mut rest).await;
     tokio::time::timeout(Duration::from_secs(20), daemon.serving).await.unwrap().unwrap();
     assert!(!daemon.home.socket().exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_is_refused_by_the_daemon_also_where_the_kernel_lets_it_through() {
+    let daemon = Daemon::start().await;
+    let socket = daemon.home.socket().to_str().unwrap().to_owned();
+    let whole = Probe::launch_needing(&[]).await;
+    let lacking = Kernel { filters: false, asks: false, ..Kernel::found() };
+    let open = Probe::launch_trying(&[], lacking, "").await;
+    for probe in [&whole, &open] {
+        let ask = [("do", "try"), ("what", "ask-daemon"), ("at", socket.as_str())];
+        assert_eq!(probe.ask(&ask).await.unwrap(), "PermissionDenied");
+    }
+    assert_eq!(open.ask(&[("do", "try"), ("what", "connect"), ("at", &socket)]).await.unwrap(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_tells_what_of_the_sandbox_is_missing() {
+    let daemon = Daemon::start().await;
+    Kernel::narrow(Kernel::WHOLE);
+    let status: Status = daemon.client.get("/v1/status").await.unwrap();
+    assert_eq!(status.sandbox_missing, []);
+    Kernel::narrow(Kernel { landlock: 0, ..Kernel::WHOLE });
+    let status: Status = daemon.client.get("/v1/status").await.unwrap();
+    assert_eq!(status.sandbox_missing.len(), 1);
+    assert!(status.sandbox_missing[0].part.starts_with("Landlock"), "{:?}", status.sandbox_missing);
 }

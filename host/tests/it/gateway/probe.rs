@@ -125,6 +125,20 @@ impl Probe {
     /// With needs, on a kernel that has no more than this; what is to be tried while its library is opened is told
     /// by lines of `what`, a tabulator and `at`.
     pub(crate) async fn launch_trying(needs: &[Capability], kernel: Kernel, attempts: &str) -> Self {
+        Self::launch_confined(|confinement| confinement, needs, kernel, attempts).await
+    }
+
+    /// With needs, and what it opens traced.
+    pub(crate) async fn launch_traced(needs: &[Capability]) -> Self {
+        Self::launch_confined(|confinement| confinement.traced(true), needs, Kernel::found(), "").await
+    }
+
+    async fn launch_confined(
+        change: impl FnOnce(Confinement) -> Confinement,
+        needs: &[Capability],
+        kernel: Kernel,
+        attempts: &str,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let host = Arc::new(Recorder::default());
         if !attempts.is_empty() {
@@ -133,7 +147,7 @@ impl Probe {
         // A store of its own: the shared one belongs to the user who runs the tests.
         let plugin = plugin::stage(&plugin_file(), &store_in(folder.path()), u64::MAX).unwrap();
         let mut wanted = wanted(plugin, "probe", folder.path().to_str().unwrap(), Hosting::Isolated, CALM);
-        wanted.confinement = Confinement::of(needs, &AttributeValues::default(), folder.path()).traced(false);
+        wanted.confinement = change(Confinement::of(needs, &AttributeValues::default(), folder.path()));
         wanted.kernel = kernel;
         let gateway = launch(wanted, host.clone()).await.unwrap();
         Self { gateway, host, crashes: Arc::default(), folder }

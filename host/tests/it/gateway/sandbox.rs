@@ -229,3 +229,32 @@ async fn a_loop_of_refusals_is_one_line_and_a_flood_of_kinds_is_bounded() {
     assert_eq!(refusals.iter().map(|refusal| refusal.count).sum::<u64>(), 200);
     assert_eq!(count(&probe, "tried to send a signal to process 1"), 101, "{refusals:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_lists_what_is_opened_and_not_declared() {
+    let elsewhere = Elsewhere::new();
+    let declared = elsewhere.path("new");
+    let probe = Probe::launch_traced(&[Capability::Read { path: declared.clone() }]).await;
+    let own = probe.folder().join("own").to_str().unwrap().to_owned();
+    for (what, at, outcome) in [
+        ("write", own.as_str(), DONE),
+        ("read", &own, DONE),
+        ("read", "/proc/self/status", DONE),
+        ("read", &declared, "NotFound"),
+        ("read", &elsewhere.path("foreign"), REFUSED),
+        ("read", &elsewhere.path("foreign"), REFUSED),
+        ("list", "/home", REFUSED),
+    ] {
+        assert_eq!(tried(&probe, what, at).await, outcome, "{what} {at}");
+    }
+    let paths: Vec<_> = probe.gateway.undeclared_paths().into_iter().map(|one| (one.path, one.count)).collect();
+    assert!(paths.contains(&(elsewhere.path("foreign"), 2)), "{paths:?}");
+    assert!(paths.contains(&("/home".to_owned(), 1)), "{paths:?}");
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    // What is asked about is not what is refused: that is Landlock's part.
+    assert_eq!(probe.gateway.refusals(), []);
+    for number in 0..200 {
+        tried(&probe, "read", &elsewhere.path(&number.to_string())).await;
+    }
+    assert!(probe.gateway.undeclared_paths().len() <= 129);
+}

@@ -4,7 +4,7 @@
 //! does what the file `attempts` in its folder says, and writes to `outcomes` what came of it.
 
 use std::ffi::CString;
-use std::io::{self, Error, ErrorKind};
+use std::io::{self, Error, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
@@ -35,6 +35,7 @@ pub(crate) fn attempt(what: &str, at: &str) -> io::Result<()> {
         "start" => std::process::Command::new(at).status().map(drop),
         "thread" => std::thread::Builder::new().spawn(|| ())?.join().map_err(|_| ErrorKind::Other.into()),
         "connect" => UnixStream::connect(at).map(drop),
+        "ask-daemon" => ask_daemon(at),
         "abstract" => UnixStream::connect_addr(&LocalAddr::from_abstract_name(at)?).map(drop),
         "datagram" => UnixDatagram::unbound()?.send_to(b"probe", at).map(drop),
         "pair" => pair_to(at),
@@ -147,6 +148,15 @@ const INET_BYTES: u32 = 16;
 fn times(at: &str) -> io::Result<()> {
     let path = text(at);
     called(call(libc::SYS_utimensat, [libc::AT_FDCWD.into(), pointer(&path), 0, 0]))
+}
+
+/// Asks over a control socket for what anybody with the daemon's user may know.
+fn ask_daemon(at: &str) -> io::Result<()> {
+    let mut socket = UnixStream::connect(at)?;
+    socket.write_all(b"GET /v1/status HTTP/1.1\r\nhost: gatehouse\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(ErrorKind::PermissionDenied.into()) }
 }
 
 fn listen_unbound() -> io::Result<()> {
