@@ -5,6 +5,7 @@ pub mod codec;
 mod crash;
 mod crash_page;
 mod exchange;
+mod flight;
 pub mod in_process;
 mod isolated;
 mod loader;
@@ -30,6 +31,7 @@ use utoipa::ToSchema;
 pub(crate) use self::answer::clip;
 pub use self::crash::{Crash, Onlooker, Place, Used, Witness};
 pub use self::exchange::{Exchange, Exchanges, InFlight};
+pub use self::flight::{Culprit, Fall, keep_in as keep_flights_in};
 #[cfg(test)]
 pub(crate) use self::isolated::worker_joined;
 pub use self::isolated::{is_of_a_worker, set_worker_program};

@@ -130,6 +130,11 @@ impl Home {
         &self.root
     }
 
+    /// Who flies in the daemon's own process; there while somebody does, and after a crash of the daemon.
+    pub fn flight_file(&self) -> PathBuf {
+        self.root.join("run/in-process")
+    }
+
     /// Where a person drops plugin files.
     pub fn plugins_dir(&self) -> PathBuf {
         self.root.join("plugins")

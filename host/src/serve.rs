@@ -159,6 +159,7 @@ pub async fn run_until(
     if !groups.is_empty() && !socket.starts_with(home.root()) {
         tracing::warn!(socket = %socket.display(), "other users may not go where the socket is: choose a shorter home");
     }
+    crate::gateway::keep_flights_in(home.flight_file());
     let integrations = Integrations::open(ground.clone()).await?;
     let app = App::new(ground.clone(), integrations.clone(), log, socket.clone());
     let serving = tokio::spawn(server.serve(app, stop.clone(), REQUESTS_GRACE));

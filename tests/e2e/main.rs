@@ -9,6 +9,7 @@ mod files;
 mod flows;
 mod full_disk;
 mod hosting;
+mod in_process_crash;
 mod input;
 mod killed;
 mod kills;

@@ -112,6 +112,9 @@ fn shown(integration: &Integration, output: &Output) -> String {
     let pid = integration.pid.map_or(String::new(), |pid| format!(", process {pid}"));
     rows.push(("Run", format!("{}{pid}", toned(words::hosting(integration.hosting)))));
     rows.extend(version::rows(integration, output));
+    if !integration.moved.is_empty() {
+        rows.push(("Moved", integration.moved.clone()));
+    }
     if integration.leaked_generations > 0 {
         let text = format!("{} libraries of earlier generations stay in the daemon", integration.leaked_generations);
         rows.push(("Memory", output.paint(Tone::Warn, text)));

@@ -30,6 +30,7 @@ pub(super) fn integration(id: &str, actual: Actual, code: ReasonCode, sentence: 
         attributes: Default::default(),
         attribute_specs: Vec::new(),
         progress: None,
+        moved: String::new(),
         leaked_generations: 0,
         upgrade: crate::integration::UpgradeView::default(),
         entities: 12,

@@ -28,6 +28,8 @@ pub(super) enum Field {
     MapsBytes,
     StackFrom,
     StackBytes,
+    /// When, in milliseconds since 1970 UTC.
+    AtMs,
     /// Sixteen bytes: two fields.
     Name,
 }
@@ -42,8 +44,14 @@ pub(super) const MAPS_BYTES: usize = 128 * 1024;
 pub(super) const STACK_AT: usize = MAPS_AT + MAPS_BYTES;
 /// Room for it.
 pub(super) const STACK_BYTES: usize = 32 * 1024;
+/// Where the seats begin: who flies in a process with several plugins.
+pub(super) const SEATS_AT: usize = STACK_AT + STACK_BYTES;
+/// Seats.
+pub(super) const SEATS: usize = 64;
+/// Numbers of a seat.
+pub(super) const SEAT_FIELDS: usize = 32;
 /// The whole page. Pages of it that are never written cost nothing.
-pub(super) const PAGE_BYTES: usize = STACK_AT + STACK_BYTES;
+pub(super) const PAGE_BYTES: usize = SEATS_AT + SEATS * SEAT_FIELDS * 8;
 
 /// A new page in memory.
 pub(super) fn create() -> io::Result<OwnedFd> {
@@ -66,6 +74,7 @@ pub(super) struct LastWord {
     pub(super) stack: u64,
     pub(super) thread: u32,
     pub(super) process: u32,
+    pub(super) at_ms: u64,
     pub(super) thread_name: String,
     /// `/proc/PID/maps`.
     pub(super) maps: String,
@@ -109,6 +118,7 @@ impl LastWord {
             stack: field(Field::Stack),
             thread: field(Field::Thread) as u32,
             process: field(Field::Process) as u32,
+            at_ms: field(Field::AtMs),
             thread_name: String::from_utf8_lossy(name).into_owned(),
             maps: String::from_utf8_lossy(&maps).into_owned(),
             stack_from: field(Field::StackFrom),
@@ -210,6 +220,19 @@ impl<'a> Mapping<'a> {
             path: words.nth(2).unwrap_or_default().trim_start(),
         })
     }
+}
+
+/// What the handler writes of a fault, for tests.
+#[cfg(test)]
+pub(super) fn fault(thread: u64, counter: u64, maps: usize) -> [(Field, u64); 6] {
+    [
+        (Field::State, WHOLE),
+        (Field::Signal, 11),
+        (Field::Code, 1),
+        (Field::Thread, thread),
+        (Field::Counter, counter),
+        (Field::MapsBytes, maps as u64),
+    ]
 }
 
 #[cfg(test)]

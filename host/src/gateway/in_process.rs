@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use gatehouse_abi::{CallSide, GatewayHandle, ReplyHandle};
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::manage::PaneRequest;
 use gatehouse_plugin_api::message::{Health, HealthStatus};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
@@ -23,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::answer::{body, in_words, late, within_bounds};
-use super::{Exchanges, Exit, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, loader};
+use super::flight::Seat;
+use super::{Exchanges, Exit, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Launch, loader, sys};
 use crate::metrics::Meter;
 use crate::reason::{Reason, ReasonCode};
 
@@ -46,6 +48,7 @@ struct InProcess {
 struct Held {
     /// Read for the moment of a call, so that whoever takes it is the one who drops it.
     gateway: RwLock<Option<GatewayHandle>>,
+    seat: Arc<Seat>,
     closed: CancellationToken,
     meter: Arc<Meter>,
 }
@@ -64,7 +67,10 @@ pub(super) async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<A
     let meter = Arc::clone(&launch.meter);
     let (made, outcome) = oneshot::channel();
     let side = HostSide(Arc::clone(&host));
+    let seat = Arc::new(Seat::take(&launch));
+    let making = Arc::clone(&seat);
     let make = move || {
+        making.is_mine();
         // Nobody waiting any more: the gateway is dropped here, where that may take its time.
         let _ = made.send(make(&launch, side));
     };
@@ -81,7 +87,13 @@ pub(super) async fn launch(launch: Launch, host: Arc<dyn HostCalls>) -> Result<A
             return Err(Reason::new(ReasonCode::DeadlineMissed, sentence));
         }
     };
-    let held = Arc::new(Held { gateway: RwLock::new(Some(gateway)), closed: CancellationToken::new(), meter });
+    let on_board = Arc::clone(&seat);
+    // Answered on the gateway's own thread before anything else has its turn.
+    gateway.call(ops::PANE.number, wire::encode(&PaneRequest { name: String::new() }), move |_| {
+        sys::crash::alternate_stack();
+        on_board.is_mine();
+    });
+    let held = Arc::new(Held { gateway: RwLock::new(Some(gateway)), seat, closed: CancellationToken::new(), meter });
     tokio::spawn(heartbeat(Arc::clone(&held), timing, host).in_current_span());
     Ok(Arc::new(InProcess { subject, held, exchanges, exit: watch::Sender::new(None) }))
 }
@@ -162,6 +174,9 @@ impl Held {
         {
             let gateway = self.gateway.read();
             let gateway = gateway.as_ref().ok_or_else(gone)?;
+            if op.number != ops::PING.number {
+                self.seat.begins(op.number);
+            }
             gateway.call(op.number, request, move |reply| {
                 // Late, after its caller went.
                 let _ = answer.send(reply);

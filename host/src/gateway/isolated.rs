@@ -123,6 +123,12 @@ impl Gateway for Isolated {
     }
 }
 
+/// The reason of a death of which only its last word is known; `who` begins the sentence.
+pub(super) fn reason_of(who: &str, word: &LastWord) -> Reason {
+    let ended = Ended::Killed(word.signal);
+    Death { ended, oom_killed: false, printed: None, panic_aborts: false, word: Some(word) }.reason(who)
+}
+
 /// The worker's life, from its spawn until it is reaped.
 async fn life(
     launch: Launch,

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::diagnostics::{self, Redaction};
+use super::ground::Base;
 use crate::clock::Clock;
-use crate::gateway::{Crash, Witness};
+use crate::gateway::{Crash, Fall, Witness};
 use crate::log::{HostLog, LogLine, LogQuery};
-use crate::store::{Store, StoreError};
+use crate::store::{MovedRow, Store, StoreError};
 
 /// Lines of the log that are kept with a crash.
 const LINES: usize = 200;
@@ -81,6 +82,36 @@ impl Witness for CrashBook {
             Err(error) => tracing::error!(%integration, signal, place, %error, "a crash could not be recorded"),
         }
     }
+}
+
+/// What follows when the daemon before this one died by a plugin's code in its own process: the crash is recorded, and
+/// that integration runs in a worker from now on. All others start as ever.
+pub(super) async fn after_a_fall(base: &Base) -> Result<(), StoreError> {
+    let Some(fall) = Fall::take(&base.home.flight_file()) else { return Ok(()) };
+    let signal = fall.signal();
+    let Some(culprit) = fall.culprit.clone() else {
+        tracing::error!(signal, "the daemon before this one died by a fault, and no plugin's code was at it");
+        return Ok(());
+    };
+    let id = &culprit.integration;
+    let during = culprit.call.as_ref().map_or_else(String::new, |call| format!(" during {}", call.op));
+    tracing::error!(integration = %id, signal, "the daemon before this one died by its code: it runs in a worker now");
+    let why = format!(
+        "It brought the daemon down ({signal}{during}) and runs in a worker since, against the configuration; \
+         gatehouse integration move-back {id} undoes that."
+    );
+    base.store
+        .moved_save(MovedRow { integration_id: id.clone(), at_ms: base.clock.now_ms(), why: why.clone() })
+        .await?;
+    base.moved.write().insert(id.clone(), why);
+    if let Some(plugin) = base.plugins.generation(&culprit.sha256).await {
+        let found = culprit.clone();
+        let read = tokio::task::spawn_blocking(move || fall.crash(&found, &plugin)).await;
+        if let Ok(crash) = read {
+            CrashBook::new(&base.store, &base.clock, false).keep(id, crash).await?;
+        }
+    }
+    Ok(())
 }
 
 fn redact(crash: &mut Crash, redaction: &Redaction) {

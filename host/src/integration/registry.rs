@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use super::OperationError;
 use super::attributes::{self, Given};
+use super::crashes;
 use super::error::is_off;
 use super::flows::{self, Flows};
 use super::ground::{Base, PluginNow, absence};
@@ -59,6 +60,7 @@ impl Registry {
                 base.moved.write().insert(row.id.clone(), moved.why);
             }
         }
+        crashes::after_a_fall(&base).await?;
         let registry = Arc::new(Self {
             base,
             supervised: RwLock::default(),

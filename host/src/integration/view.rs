@@ -96,6 +96,8 @@ pub struct IntegrationView {
     pub last_success_ms: Option<i64>,
     /// How it is run.
     pub hosting: Hosting,
+    /// Why it is run so against the configuration; empty when it is not.
+    pub moved: String,
     /// The worker's process id.
     pub pid: Option<u32>,
     /// The plugin's version, when its file is there.

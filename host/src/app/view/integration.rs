@@ -44,6 +44,9 @@ pub struct Integration {
     pub last_success_ms: Option<i64>,
     /// How it is run.
     pub hosting: Hosting,
+    /// Why it is run so against the configuration; empty when it is not.
+    #[serde(default)]
+    pub moved: String,
     /// The worker's process id.
     pub pid: Option<u32>,
     /// The plugin's version, when its file is there.
@@ -92,6 +95,7 @@ impl Integration {
             health: view.health,
             last_success_ms: view.last_success_ms,
             hosting: view.hosting,
+            moved: view.moved,
             pid: view.pid,
             version: view.version,
             generation: view.generation,

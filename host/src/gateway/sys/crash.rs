@@ -16,7 +16,9 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
-use crate::gateway::crash_page::{FIELDS, Field, MAPS_AT, MAPS_BYTES, PAGE_BYTES, STACK_AT, STACK_BYTES, region_of};
+use crate::gateway::crash_page::{
+    FIELDS, Field, MAPS_AT, MAPS_BYTES, PAGE_BYTES, SEAT_FIELDS, SEATS, SEATS_AT, STACK_AT, STACK_BYTES, region_of,
+};
 
 /// Signals that tell of a fault.
 const FAULTS: [i32; 7] =
@@ -63,6 +65,26 @@ pub(in crate::gateway) fn map(page: &impl AsRawFd) -> io::Result<()> {
     }
     PAGE.store(mapped.cast(), Ordering::Release);
     Ok(())
+}
+
+/// The numbers of a seat; `None` without a page, or past the last seat.
+#[expect(unsafe_code, reason = "a part of the mapped page is handed out")]
+pub(in crate::gateway) fn seat(number: usize) -> Option<&'static [AtomicU64]> {
+    let page = PAGE.load(Ordering::Acquire);
+    if page.is_null() || number >= SEATS {
+        return None;
+    }
+    // SAFETY: within the page, which is mapped for as long as the process lives; only atomics are ever read or written.
+    let first = unsafe { page.add(SEATS_AT / 8 + number * SEAT_FIELDS) };
+    // SAFETY: as above, and aligned.
+    Some(unsafe { std::slice::from_raw_parts(first, SEAT_FIELDS) })
+}
+
+/// This thread's number, as the kernel has it.
+#[expect(unsafe_code, reason = "the C library has no safe word for it")]
+pub(in crate::gateway) fn thread_id() -> u64 {
+    // SAFETY: asks for a number.
+    unsafe { libc::syscall(libc::SYS_gettid) }.unsigned_abs()
 }
 
 /// Installs the handler. The page is mapped; descriptors opened from now on stay.
@@ -189,8 +211,11 @@ unsafe fn note(fields: &[AtomicU64], signal: i32, info: *mut libc::siginfo_t, co
     write(Field::Address, unsafe { (*info).si_addr() } as u64);
     // SAFETY: as above.
     write(Field::Sender, u64::from(unsafe { (*info).si_pid() }.unsigned_abs()));
-    // SAFETY: asks for a number.
-    write(Field::Thread, unsafe { libc::syscall(libc::SYS_gettid) }.unsigned_abs());
+    write(Field::Thread, thread_id());
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is whole and outlives the call, which is allowed in a handler.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) };
+    write(Field::AtMs, now.tv_sec.unsigned_abs() * 1_000 + now.tv_nsec.unsigned_abs() / 1_000_000);
     // SAFETY: asks for a number.
     write(Field::Process, u64::from(unsafe { libc::getpid() }.unsigned_abs()));
     let name = &fields[Field::Name as usize];

@@ -133,6 +133,7 @@ impl Flow {
             (&self.lead, self.kind, &mut turn, &self.target.plugin)
         {
             push_line(&mut step.description, &needs(plugin.manifest()));
+            self.tell_risk(&mut step.description);
         }
         turn
     }

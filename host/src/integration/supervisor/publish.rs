@@ -32,6 +32,7 @@ pub(super) fn at_rest(row: &IntegrationRow, life: &Life, hosting: Hosting, plugi
         attributes: row.attributes.shown(),
         attribute_specs: plugin.map(|plugin| plugin.manifest().attributes.clone()).unwrap_or_default(),
         progress: None,
+        moved: String::new(),
         leaked_generations: 0,
         upgrade: UpgradeView::default(),
     }
@@ -45,6 +46,7 @@ impl Supervisor {
         let last_success_ms = self.shared.last_success_ms.load(Ordering::Relaxed);
         view.last_success_ms = Some(last_success_ms).filter(|ms| *ms > 0);
         view.progress = self.progress();
+        view.moved = self.base.moved.read().get(&self.row.id).cloned().unwrap_or_default();
         view.upgrade = self.upgrade_view();
         let mut mapped_in_use = 0;
         if let Some(running) = self.shared.running.read().as_ref() {
