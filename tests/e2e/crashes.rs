@@ -53,7 +53,9 @@ fn a_crash_is_recorded_folded_shown_and_explained() {
 
 #[test]
 fn what_explain_says_to_do_works_as_it_stands() {
-    let daemon = Daemon::start();
+    // Nothing is tried again by itself while this looks.
+    let mut daemon = Daemon::prepare("[integrations]\nbackoff_ms = [3600000]\n");
+    daemon.serve();
     daemon.with_probe();
     for _ in 0..5 {
         let before = daemon.cli(&["explain", "probe", "--json"]).json();

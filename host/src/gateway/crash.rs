@@ -91,9 +91,10 @@ impl Crash {
     pub fn fold(&self) -> String {
         let place =
             self.place.as_ref().map_or_else(|| "?".to_owned(), |place| format!("{}+{:x}", place.library, place.offset));
-        // In a library of the system it is the caller that tells one from another.
-        let caller =
-            self.callers.first().map_or_else(String::new, |caller| format!("{}+{:x}", caller.library, caller.offset));
+        // Outside the plugin it is the caller in it that tells one from another.
+        let outside = self.place.as_ref().is_some_and(|place| place.library != self.file_name);
+        let caller = self.callers.first().filter(|_| outside);
+        let caller = caller.map_or_else(String::new, |caller| format!("{}+{:x}", caller.library, caller.offset));
         let op = self.calls.first().map_or("-", |call| call.op.as_str());
         format!("{} {place} {caller} {op} {}", self.signal, &self.generation.get(..16).unwrap_or(&self.generation))
     }
