@@ -28,3 +28,4 @@ mod terminal;
 mod trust;
 mod unprivileged;
 mod upgrading;
+mod zoo;

@@ -36,6 +36,8 @@ pub fn built() -> &'static PathBuf {
                     "virtual-house",
                     "-p",
                     "probe-plugin",
+                    "-p",
+                    "zoo-plugin",
                 ])
                 .current_dir(checkout())
                 .status()
