@@ -5,7 +5,14 @@
 //! has an integration of its own, which is well at first. [`keeper`] brings the fault about, [`neighbour`] uses the
 //! virtual house all the while, [`footprint`] knows what the daemon holds.
 
+mod channel;
 mod endings;
+mod floods;
 mod footprint;
+mod hangs;
 mod keeper;
+mod lies;
 mod neighbour;
+mod panics;
+mod process;
+mod unprivileged;

@@ -37,6 +37,7 @@ use self::process::{Birth, Process};
 use super::answer::{clipped, in_words};
 use super::codec::{Frame, Kind};
 use super::crash_page::{self, LastWord};
+use super::loader;
 use super::order::{Hello, Order};
 use super::sandbox::{self, Refusals};
 use super::sys::Ended;
@@ -307,10 +308,13 @@ impl Worker {
             Some(frame) if frame.kind == kind => Ok(frame),
             Some(frame) if frame.kind == Kind::Refused => {
                 // The worker's word: with a plugin in it, it need not be the loader's.
-                let refused = wire::decode::<Reason>(&frame.payload).unwrap_or_else(|error| {
-                    Reason::new(ReasonCode::ProtocolBroken, format!("{file}: the worker's refusal cannot be read"))
-                        .caused_by(error)
-                });
+                let broken =
+                    |what| Reason::new(ReasonCode::ProtocolBroken, format!("{file}: the worker's refusal {what}"));
+                let refused = match wire::decode::<Reason>(&frame.payload) {
+                    Ok(refused) if loader::REFUSALS.contains(&refused.code) => refused,
+                    Ok(refused) => broken("is none of a loader's").caused_by(refused.code),
+                    Err(error) => broken("cannot be read").caused_by(error),
+                };
                 Err(clipped(refused).into())
             }
             Some(frame) => {

@@ -14,6 +14,15 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use super::answer::clipped;
 use crate::reason::{Reason, ReasonCode};
 
+/// All that a loader refuses with. Who speaks in its place may say nothing else.
+pub(super) const REFUSALS: &[ReasonCode] = &[
+    ReasonCode::OpenFailed,
+    ReasonCode::OtherAbi,
+    ReasonCode::LayoutMismatch,
+    ReasonCode::ManifestDisagrees,
+    ReasonCode::ConstructorFailed,
+];
+
 /// A library that is open, with a boundary that fits and the manifest of its file.
 #[derive(Debug)]
 pub(super) struct Loaded {

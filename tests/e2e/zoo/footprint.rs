@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use gatehouse_tests::wait::wait_for;
 use rustix::process::Pid;
 
 /// A daemon's holdings at one moment.
@@ -33,6 +34,18 @@ impl Footprint {
         children.sort_unstable();
         Self { descriptors, children }
     }
+}
+
+/// A daemon's holdings once they no longer change: what it has answered it closes a moment later.
+pub(crate) fn settled(daemon: Pid) -> Footprint {
+    const LOOKS: u32 = 30;
+    let (mut last, mut looks) = (Footprint::of(daemon), 0);
+    wait_for("the daemon to come to rest", || {
+        let now = Footprint::of(daemon);
+        looks = if now == last { looks + 1 } else { 0 };
+        last = now;
+        if looks == LOOKS { Ok(last.clone()) } else { Err(last.clone()) }
+    })
 }
 
 /// What of a process is in memory, in KiB.

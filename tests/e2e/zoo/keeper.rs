@@ -1,6 +1,7 @@
 //! Brings a fault about in a fresh animal, sees what comes of it, and that nothing of the animal is left.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use gatehouse_tests::daemon::Daemon;
@@ -8,7 +9,7 @@ use gatehouse_tests::http::Answer;
 use gatehouse_tests::wait::wait_for;
 use serde_json::{Value, json};
 
-use super::footprint::{Footprint, resident_kib};
+use super::footprint::{Footprint, resident_kib, settled};
 use super::neighbour::Neighbour;
 
 /// A failure stays as it is told: nothing is tried again before the test is over.
@@ -22,6 +23,8 @@ launch_within_ms = 4000
 heartbeat_every_ms = 100
 heartbeat_within_ms = 3000
 stop_within_ms = 1500
+[history]
+queue_rows = 1000
 [log]
 keep_mb = 1
 ";
@@ -53,6 +56,11 @@ pub(crate) const fn ends(fault: &'static str, code: &'static str) -> Row {
     Row { fault, answer: "unavailable", state: "retrying", code }
 }
 
+/// A fault of a place that nobody asks, and what becomes of its integration.
+pub(crate) const fn quiet(fault: &'static str, state: &'static str, code: &'static str) -> Row {
+    Row { fault, answer: "", state, code }
+}
+
 /// The zoo, a house beside it, and what there was before any animal.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -79,19 +87,37 @@ impl Keeper {
         keeper.take_in("zoo");
         keeper.let_go("zoo");
         keeper.neighbour.keeps_its_pace();
-        keeper.before = keeper.neighbour.at_rest(|| Footprint::of(keeper.daemon.pid()));
+        keeper.before = keeper.neighbour.at_rest(|| settled(keeper.daemon.pid()));
         keeper.resident_kib = resident_kib(keeper.daemon.pid());
         keeper
     }
 
-    /// Every row in turn, then the whole.
+    /// Every row in turn, then the whole. Each is tried, whatever became of those before.
     pub(crate) fn see(&self, rows: &[Row]) {
-        for row in rows {
-            let id = self.bring_about(row);
+        let failed = rows.iter().filter(|row| {
+            let seen = catch_unwind(AssertUnwindSafe(|| {
+                let id = self.bring_about(row);
+                self.neighbour.keeps_its_pace();
+                self.let_go(&id);
+                self.assert_nothing_left(row.fault);
+            }));
+            seen.is_err()
+        });
+        let failed: Vec<_> = failed.map(|row| row.fault).collect();
+        assert!(failed.is_empty(), "not as wanted: {failed:?}");
+        self.assert_unhurt();
+    }
+
+    /// As [`Self::see`], all rows at the same time.
+    pub(crate) fn see_together(&self, rows: &[Row]) {
+        std::thread::scope(|scope| {
+            let all: Vec<_> = rows.iter().map(|row| scope.spawn(|| self.bring_about(row))).collect();
             self.neighbour.keeps_its_pace();
-            self.let_go(&id);
-            self.assert_nothing_left(row.fault);
-        }
+            for animal in all {
+                self.let_go(&animal.join().expect("as wanted"));
+            }
+        });
+        self.assert_nothing_left("all of them");
         self.assert_unhurt();
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gatehouse_plugin_api::attribute::{AttributeSpec, AttributeValues, FieldErrors, PlainValue};
+use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::flow::{FlowAnswer, FlowReason, FlowReply, FlowStep, StepKind};
 
 use super::activation::{needs, push_line};
@@ -35,17 +36,25 @@ pub(super) enum Turn {
 pub(super) struct GaveUp {
     code: String,
     message: String,
+    /// The plugin answered so; else it could not be asked, or failed over it.
+    meant: bool,
 }
 
 impl GaveUp {
     /// With a stable word and a sentence.
     pub(super) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into() }
+        Self { code: code.to_owned(), message: message.into(), meant: false }
+    }
+
+    /// After an error that the plugin answered.
+    pub(super) fn answered(error: &CallError) -> Self {
+        let failed = [ErrorCode::Panicked, ErrorCode::Deadline, ErrorCode::NoReply, ErrorCode::InvalidRequest];
+        Self { meant: !failed.contains(&error.code), ..Self::new(error.code.as_str(), error.to_string()) }
     }
 }
 
 impl From<GaveUp> for Turn {
-    fn from(GaveUp { code, message }: GaveUp) -> Self {
+    fn from(GaveUp { code, message, .. }: GaveUp) -> Self {
         Self::Abort { code, message }
     }
 }
@@ -164,6 +173,12 @@ impl Flow {
 
     async fn own_turn(&mut self, reply: Result<FlowReply, GaveUp>) -> Turn {
         let turn = match (reply, self.kind) {
+            // Who cannot be asked cannot keep itself from being switched off.
+            (Err(gave_up), FlowKind::Deactivate) if !gave_up.meant => {
+                self.own_words = format!("The plugin itself could not be asked: {}", gave_up.message);
+                clip(&mut self.own_words);
+                return self.host_deactivation().await;
+            }
             (Err(gave_up), _) => gave_up.into(),
             (Ok(FlowReply::Abort { mut code, mut message }), _) => {
                 clip(&mut code);

@@ -193,7 +193,7 @@ impl Flow {
             // A plugin from before the operation has no flow of its own.
             Err(error) if error.code == ErrorCode::Unsupported => Ok(FlowReply::Default),
             Err(error) if error.code == ErrorCode::Gone => Err(Halt::Died),
-            Err(error) => Err(Halt::GaveUp(GaveUp::new(error.code.as_str(), error.to_string()))),
+            Err(error) => Err(Halt::GaveUp(GaveUp::answered(&error))),
             Ok(reply) => Ok(reply),
         }
     }

@@ -1,0 +1,42 @@
+//! Animals that send too much, and what cannot be meant.
+
+use super::keeper::{Keeper, Row, harmless};
+
+const FLOODS: &[Row] = &[
+    harmless("manage flood-readings", ""),
+    harmless("manage flood-texts", ""),
+    harmless("manage flood-logs", ""),
+    harmless("manage flood-log-lines", ""),
+    harmless("manage flood-output", ""),
+    harmless("manage flood-health", ""),
+    harmless("manage flood-entities", "invalid_request"),
+    harmless("manage flood-keys", ""),
+    harmless("manage flood-calls", ""),
+    harmless("manage huge-answer", ""),
+    harmless("manage oversized-answer", "invalid_request"),
+    harmless("diagnostics deep", ""),
+    Row { fault: "synchronize too-many", answer: "invalid_request", state: "degraded", code: "synchronize_failed" },
+    Row { fault: "synchronize twins", answer: "invalid_request", state: "degraded", code: "synchronize_failed" },
+];
+
+/// The animal itself makes sure that the host refused, each by itself.
+const VALUES: &[Row] = &[
+    harmless("control value-not-finite", ""),
+    harmless("control value-of-other-kinds", ""),
+    harmless("control value-of-other-times", ""),
+    harmless("control value-undeclared", ""),
+    harmless("control value-too-long", ""),
+    harmless("control value-absurd", ""),
+    harmless("control value-of-a-neighbour", ""),
+    harmless("control value-bad-declarations", ""),
+];
+
+#[test]
+fn a_flood_costs_its_sender_alone() {
+    Keeper::open().see(FLOODS);
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused() {
+    Keeper::open().see(VALUES);
+}
