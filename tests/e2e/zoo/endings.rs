@@ -7,7 +7,8 @@ const IN_CODE: &[Row] = &[
     ends("control segfault", "segmentation_fault"),
     ends("control segfault-in-thread", "segmentation_fault"),
     ends("control overflow", "stack_overflow"),
-    ends("control overflow-in-thread", "stack_overflow"),
+    // On a thread of the plugin's own nothing of the worker's can run any more: it is what the kernel says it is.
+    ends("control overflow-in-thread", "segmentation_fault"),
     ends("control illegal", "illegal_instruction"),
     ends("control exit-0", "exited_cleanly"),
     ends("control exit-7", "worker_exited"),
@@ -30,7 +31,8 @@ const ELSEWHERE: &[Row] = &[
     ends("constructor exit-7", "worker_exited"),
     ends("constructor abort", "aborted"),
     ends("constructor segfault", "segmentation_fault"),
-    ends("constructor overflow", "stack_overflow"),
+    // The gateway's thread is given a stack for the handler once the gateway is made.
+    ends("constructor overflow", "segmentation_fault"),
     ends("start abort", "aborted"),
     ends("start exit-7", "worker_exited"),
     ends("poll abort", "aborted"),
