@@ -27,7 +27,10 @@ pub struct Events {
 
 impl Events {
     /// Opens a stream, behind `resume` when there is one (as `Last-Event-ID`).
-    pub(crate) fn open(socket: &Path, path: &str, resume: Option<&str>) -> Self {
+    ///
+    /// # Panics
+    /// When the socket cannot be reached, or the daemon refuses.
+    pub fn open(socket: &Path, path: &str, resume: Option<&str>) -> Self {
         let mut stream = UnixStream::connect(socket).expect("the daemon listens");
         stream.set_read_timeout(Some(BOUND)).expect("a bound");
         let resume = resume.map(|token| format!("last-event-id: {token}\r\n")).unwrap_or_default();

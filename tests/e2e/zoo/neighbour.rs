@@ -5,12 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use gatehouse_tests::daemon::Daemon;
-use gatehouse_tests::events::{Event, Events};
+use gatehouse_tests::events::Events;
 use gatehouse_tests::http;
 use gatehouse_tests::wait::BOUND;
 use serde_json::{Value, json};
 
 const METER: &str = "virtual-house:meter/power";
+const STREAM: &str = "/v1/events?states=1";
 const LAMP: &str = "/v1/states/virtual-house:lamp%2Fbrightness";
 /// What of the house's view must never change.
 const KEPT: &[&str] = &["pid", "since_ms", "generation", "desired", "actual", "reason"];
@@ -57,7 +58,7 @@ impl Neighbour {
     pub(crate) fn of(daemon: &Daemon) -> Self {
         let shared = Arc::<Shared>::default();
         let house = daemon.wait_state("virtual-house", "running");
-        let (socket, events) = (daemon.socket(), daemon.events("/v1/events?states=1", None));
+        let (socket, events) = (daemon.socket(), daemon.events(STREAM, None));
         let used = Arc::clone(&shared);
         let user = Some(std::thread::spawn(move || live(&used, &socket, events)));
         Self { shared, house, user }
@@ -108,6 +109,7 @@ impl Drop for Neighbour {
 }
 
 fn live(shared: &Shared, socket: &Path, mut events: Events) {
+    let mut token = None;
     for turn in 0_u64.. {
         {
             let mut now = shared.now();
@@ -121,10 +123,7 @@ fn live(shared: &Shared, socket: &Path, mut events: Events) {
                 return;
             }
         }
-        let done = match Iterator::find(&mut events, is_metered) {
-            Some(_) => set(socket, 10 + turn % 80),
-            None => Err("the stream of readings ended".to_owned()),
-        };
+        let done = metered(socket, &mut events, &mut token).and_then(|()| set(socket, 10 + turn % 80));
         let mut now = shared.now();
         match done {
             Ok(()) => now.turns += 1,
@@ -139,8 +138,27 @@ fn live(shared: &Shared, socket: &Path, mut events: Events) {
     }
 }
 
-fn is_metered(event: &Event) -> bool {
-    event.name == "state" && event.data["address"] == METER
+/// Waits for the meter's next reading. A flood may be more than waits for one subscriber, who is dropped then and goes
+/// on behind the last word it had: nothing is lost to it.
+fn metered(socket: &Path, events: &mut Events, token: &mut Option<String>) -> Result<(), String> {
+    loop {
+        let Some(event) = events.next() else {
+            if token.is_none() {
+                return Err("the stream of readings ended without a token".to_owned());
+            }
+            *events = Events::open(socket, STREAM, token.as_deref());
+            continue;
+        };
+        if event.name == "reset" && token.is_some() {
+            return Err("the token of this boot was not known".to_owned());
+        }
+        if event.id.is_some() {
+            token.clone_from(&event.id);
+        }
+        if event.name == "state" && event.data["address"] == METER {
+            return Ok(());
+        }
+    }
 }
 
 /// Sets the lamp and finds it set.

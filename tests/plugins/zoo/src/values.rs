@@ -76,7 +76,7 @@ async fn of_a_neighbour(context: &Context) -> Result<()> {
     let lamp = Entity::new("virtual-house:lamp").state(State::on_off("power"));
     context.declare([lamp]).await?;
     durable(context, "virtual-house:lamp", "power", Value::OnOff(true), None).await?;
-    context.remove(["lamp", "meter", "thermostat"]).await?;
+    expect_refusal("entities that it does not have".into(), context.remove(["lamp", "meter", "thermostat"]).await)?;
     let kv = context.kv();
     for key in kv.keys("").await? {
         kv.delete(&key).await?;
