@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+
+use crate::wait::BOUND;
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ impl Answer {
 /// When the socket cannot be reached or breaks.
 pub fn raw(socket: &Path, request: &[u8]) -> Result<String> {
     let mut stream = UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(BOUND))?;
     stream.write_all(request)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

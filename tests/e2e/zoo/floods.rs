@@ -1,6 +1,6 @@
 //! Animals that send too much, and what cannot be meant.
 
-use super::keeper::{Keeper, Row, harmless};
+use super::keeper::{Keeper, Row, harmless, quiet};
 
 const FLOODS: &[Row] = &[
     harmless("manage flood-readings", ""),
@@ -15,7 +15,8 @@ const FLOODS: &[Row] = &[
     harmless("manage huge-answer", ""),
     harmless("manage oversized-answer", "invalid_request"),
     harmless("diagnostics deep", ""),
-    Row { fault: "synchronize too-many", answer: "invalid_request", state: "degraded", code: "synchronize_failed" },
+    quiet("diagnostics bottomless", "retrying", "stack_overflow"),
+    Row { fault: "synchronize too-many", answer: "refused", state: "degraded", code: "synchronize_failed" },
     Row { fault: "synchronize twins", answer: "invalid_request", state: "degraded", code: "synchronize_failed" },
 ];
 

@@ -35,12 +35,21 @@ fn lie(field: &[u8]) {
 /// The last letter becomes another, wherever the field stands.
 fn change(start: usize, end: usize, field: &[u8]) {
     let base = std::ptr::with_exposed_provenance_mut::<u8>(start);
-    // SAFETY: one mapping of this library's file, which stays.
-    let bytes = unsafe { std::slice::from_raw_parts(base, end - start) };
     let size = field.len();
+    let mut found = Vec::new();
+    let mut from = 0;
     // All of them before the first is changed: what is looked for stands there as well.
-    let found: Vec<usize> =
-        (0..bytes.len().saturating_sub(size)).filter(|at| bytes[*at..].starts_with(field)).collect();
+    while from + size <= end - start {
+        // SAFETY: within the mapping.
+        let rest = unsafe { base.add(from) };
+        // SAFETY: one mapping of this library's file, which stays, and the field; neither is written to meanwhile.
+        let at = unsafe { libc::memmem(rest.cast(), end - start - from, field.as_ptr().cast(), size) };
+        if at.is_null() {
+            break;
+        }
+        found.push(at.addr() - start);
+        from = at.addr() - start + size;
+    }
     if found.is_empty() {
         return;
     }

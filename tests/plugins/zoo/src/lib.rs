@@ -136,7 +136,11 @@ impl IntegrationGateway for Zoo {
     async fn diagnostics(&self) -> Result<serde_json::Value> {
         if let Some(fault) = Fault::at(self.context.data_dir(), "diagnostics") {
             if fault.is("deep") {
-                return Ok(floods::deep(2_000));
+                return Ok(floods::deep(200));
+            }
+            if fault.is("bottomless") {
+                // Its own encoder does not come to the end of it.
+                return Ok(floods::deep(200_000));
             }
             fault.strike(&self.context).await?;
         }
