@@ -9,11 +9,14 @@ const FLOODS: &[Row] = &[
     harmless("manage flood-log-lines", ""),
     harmless("manage flood-output", ""),
     harmless("manage flood-health", ""),
-    harmless("manage flood-entities", "invalid_request"),
     harmless("manage flood-keys", ""),
     harmless("manage flood-calls", ""),
     harmless("manage huge-answer", ""),
     harmless("manage oversized-answer", "invalid_request"),
+];
+
+const TOO_MUCH: &[Row] = &[
+    harmless("manage flood-entities", "invalid_request"),
     harmless("diagnostics deep", ""),
     quiet("diagnostics bottomless", "retrying", "stack_overflow"),
     Row { fault: "synchronize too-many", answer: "refused", state: "degraded", code: "synchronize_failed" },
@@ -34,7 +37,14 @@ const VALUES: &[Row] = &[
 
 #[test]
 fn a_flood_costs_its_sender_alone() {
-    Keeper::open().see(FLOODS);
+    let keeper = Keeper::open();
+    keeper.see_each(FLOODS);
+    keeper.neighbour.assert_unhurt(&keeper.daemon);
+}
+
+#[test]
+fn too_many_and_too_deep_is_refused() {
+    Keeper::open().see(TOO_MUCH);
 }
 
 #[test]
