@@ -191,8 +191,11 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     unsafe { libc::sigaction(signal, &raw const default, std::ptr::null_mut()) };
     // A fault happens again as soon as this returns. A signal that was sent does not.
     if code <= 0 || signal == libc::SIGSYS || signal == libc::SIGTRAP {
+        let thread = thread_id();
+        // SAFETY: asks for a number.
+        let process = unsafe { libc::getpid() };
         // SAFETY: only numbers are passed; delivered once the handler has returned.
-        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::syscall(libc::SYS_gettid), signal) };
+        unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
     }
 }
 
@@ -203,14 +206,15 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
 #[expect(unsafe_code, reason = "what the kernel handed over is read by pointer")]
 unsafe fn note(fields: &[AtomicU64], signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let write = |field: Field, value: u64| fields[field as usize].store(value, Ordering::Relaxed);
-    // SAFETY: by the contract of this function.
-    let code = unsafe { (*info).si_code };
+    // SAFETY: by the contract of this function; nobody else has it while the handler runs.
+    let info = unsafe { &*info };
+    let code = info.si_code;
     write(Field::Signal, signal as u64);
     write(Field::Code, i64::from(code) as u64);
-    // SAFETY: by the contract of this function; which of the two has a meaning is for the reader to know.
-    write(Field::Address, unsafe { (*info).si_addr() } as u64);
+    // SAFETY: the kernel filled it in; which of the two has a meaning is for the reader to know.
+    write(Field::Address, unsafe { info.si_addr() } as u64);
     // SAFETY: as above.
-    write(Field::Sender, u64::from(unsafe { (*info).si_pid() }.unsigned_abs()));
+    write(Field::Sender, u64::from(unsafe { info.si_pid() }.unsigned_abs()));
     write(Field::Thread, thread_id());
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the structure is whole and outlives the call, which is allowed in a handler.
@@ -226,16 +230,20 @@ unsafe fn note(fields: &[AtomicU64], signal: i32, info: *mut libc::siginfo_t, co
     write(Field::Counter, counter);
     write(Field::Stack, stack);
     let page: *mut u8 = fields.as_ptr().cast_mut().cast();
+    // SAFETY: within the page.
+    let account = unsafe { page.add(MAPS_AT) };
     // SAFETY: the page has room for the account there.
-    let maps = unsafe { read_maps(page.add(MAPS_AT)) };
+    let maps = unsafe { read_maps(account) };
     write(Field::MapsBytes, maps as u64);
     // SAFETY: written just now, within the page.
-    let account = unsafe { std::slice::from_raw_parts(page.add(MAPS_AT), maps) };
+    let account = unsafe { std::slice::from_raw_parts(account, maps) };
     let Some(region) = region_of(account, stack) else { return };
     let from = region.start.max(stack) as usize;
     let bytes = (region.end as usize - from).min(STACK_BYTES);
+    // SAFETY: within the page.
+    let copy = unsafe { page.add(STACK_AT) };
     // SAFETY: the kernel's own account says that it is mapped and readable, and it is the stack of this very thread.
-    unsafe { std::ptr::copy_nonoverlapping(std::ptr::with_exposed_provenance(from), page.add(STACK_AT), bytes) };
+    unsafe { std::ptr::copy_nonoverlapping(std::ptr::with_exposed_provenance(from), copy, bytes) };
     write(Field::StackFrom, from as u64);
     write(Field::StackBytes, bytes as u64);
 }
