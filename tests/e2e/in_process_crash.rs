@@ -1,6 +1,7 @@
 //! A plugin in the daemon's own process that brings the daemon down: the next start knows who it was.
 
 use gatehouse_tests::daemon::Daemon;
+use rustix::process::Signal;
 
 #[test]
 fn after_the_daemons_death_the_culprit_runs_in_a_worker_and_all_others_as_ever() {
@@ -9,6 +10,8 @@ fn after_the_daemons_death_the_culprit_runs_in_a_worker_and_all_others_as_ever()
     daemon.with_probe();
     assert_eq!(daemon.wait_state("probe", "running")["hosting"], "in_process");
     daemon.cli(&["integration", "manage", "probe", "do=segfault", "address=16"]).failed(1);
+    // It is dying already: this waits until it has.
+    assert_ne!(daemon.end(Signal::TERM), 0);
     daemon.serve();
     assert_eq!(daemon.wait_state("virtual-house", "running")["hosting"], "isolated");
     let moved = daemon.wait_state("probe", "running");
