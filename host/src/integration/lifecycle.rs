@@ -285,8 +285,10 @@ impl Life {
         if self.holds_gateway() {
             self.note_on_generation(went_back("the file in its plugin's place was refused", &reason));
         } else {
+            // What its launch found says more than the file's verdict, which came of it.
+            let is_told = self.actual == Actual::Incompatible && matches!(self.presence, Presence::Here);
             self.presence = Presence::Refused(reason);
-            if !self.stopping() {
+            if !self.stopping() && !is_told {
                 self.settle(effects);
             }
         }

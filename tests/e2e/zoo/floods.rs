@@ -37,9 +37,7 @@ const VALUES: &[Row] = &[
 
 #[test]
 fn a_flood_costs_its_sender_alone() {
-    let keeper = Keeper::open();
-    keeper.see_each(FLOODS);
-    keeper.neighbour.assert_unhurt(&keeper.daemon);
+    Keeper::open().see_again(FLOODS);
 }
 
 #[test]

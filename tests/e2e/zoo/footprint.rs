@@ -48,9 +48,9 @@ pub(crate) fn settled(daemon: Pid) -> Footprint {
     })
 }
 
-/// What of a process is in memory, in KiB.
+/// What of a process is in memory and of no file, in KiB: pages of files go when the system needs the room.
 pub(crate) fn resident_kib(process: Pid) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("the kernel tells it");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

@@ -5,28 +5,28 @@ use std::fs;
 
 use gatehouse_tests::build;
 
-use super::keeper::{Keeper, Row, quiet};
+use super::keeper::{Keeper, quiet};
 
 const FILE: &str = "libzoo_plugin.so";
 
-/// Each is found in the file, so the file is refused; other bytes are another file.
-const LIES: &[Row] = &[
-    quiet("init lie-label", "incompatible", "manifest_disagrees"),
-    quiet("init lie-id", "incompatible", "manifest_disagrees"),
-    quiet("init lie-version", "incompatible", "manifest_disagrees"),
-    quiet("constructor refuses-as-layout", "incompatible", "layout_mismatch"),
+/// Each is the file's own fault, so the reason is its verdict as well; other bytes are another file.
+const LIES: &[(&str, &str)] = &[
+    ("init lie-label", "manifest_disagrees"),
+    ("init lie-id", "manifest_disagrees"),
+    ("init lie-version", "manifest_disagrees"),
+    ("constructor refuses-as-layout", "layout_mismatch"),
 ];
 
 #[test]
 fn code_that_contradicts_its_file_is_refused_until_there_is_another_file() {
     let keeper = Keeper::open();
     let mut bytes = fs::read(build::plugin_file("zoo_plugin")).expect("built");
-    for row in LIES {
-        let id = keeper.bring_about(row);
-        keeper.daemon.wait_reason(FILE, row.code);
+    for (fault, verdict) in LIES {
+        let id = keeper.bring_about(&quiet(fault, "incompatible", verdict));
+        keeper.daemon.wait_reason(FILE, verdict);
         keeper.neighbour.keeps_its_pace();
         keeper.let_go(&id);
-        keeper.assert_nothing_left(row.fault);
+        keeper.assert_nothing_left(fault);
         bytes.push(0);
         fs::write(keeper.daemon.plugins().join(FILE), &bytes).expect("written");
         keeper.daemon.wait_decision(FILE, "accepted");
