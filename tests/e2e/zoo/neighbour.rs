@@ -163,14 +163,13 @@ fn metered(socket: &Path, events: &mut Events, token: &mut Option<String>) -> Re
 
 /// Sets the lamp and finds it set.
 fn set(socket: &Path, brightness: u64) -> Result<(), String> {
-    let asked = [
-        ("POST", format!("{LAMP}/control"), Some(json!({ "text": brightness.to_string() }))),
-        ("GET", LAMP.to_owned(), None),
-    ];
+    let brightness = brightness.to_string();
+    let asked =
+        [("POST", format!("{LAMP}/control"), Some(json!({ "text": brightness }))), ("GET", LAMP.to_owned(), None)];
     for (method, path, body) in asked {
         let answer =
             http::request(socket, method, &path, body.as_ref()).map_err(|error| format!("{method}: {error:#}"))?;
-        if answer.status != 200 || (method == "GET" && answer.json()["text"] != brightness.to_string()) {
+        if answer.status != 200 || (method == "GET" && answer.json()["text"] != brightness.as_str()) {
             return Err(format!("{method} {path} for {brightness}: {} {}", answer.status, answer.body));
         }
     }
