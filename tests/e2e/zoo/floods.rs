@@ -37,7 +37,9 @@ const VALUES: &[Row] = &[
 
 #[test]
 fn a_flood_costs_its_sender_alone() {
-    Keeper::open().see_again(FLOODS);
+    let keeper = Keeper::open();
+    keeper.see_each(FLOODS);
+    keeper.neighbour.assert_unhurt(&keeper.daemon);
 }
 
 #[test]

@@ -98,16 +98,8 @@ impl Keeper {
         self.assert_unhurt();
     }
 
-    /// As [`Self::see`], and again: what has once been filled stays as large as it was. All floods together are well above
-    /// the margin, so what kept them would be found.
-    pub(crate) fn see_again(mut self, rows: &[Row]) {
-        self.see_each(rows);
-        self.resident_kib = resident_kib(self.daemon.pid());
-        self.see(rows);
-    }
-
     /// Each is tried, whatever became of those before.
-    fn see_each(&self, rows: &[Row]) {
+    pub(crate) fn see_each(&self, rows: &[Row]) {
         let failed = rows.iter().filter(|row| {
             let seen = catch_unwind(AssertUnwindSafe(|| {
                 let id = self.bring_about(row);
@@ -137,9 +129,6 @@ impl Keeper {
     /// The neighbour is as it was, and the daemon as large.
     pub(crate) fn assert_unhurt(&self) {
         self.neighbour.assert_unhurt(&self.daemon);
-        // Memory goes back to the system when a worker ends: one more, after all that the animals left was tidied up.
-        self.take_in("zoo");
-        self.let_go("zoo");
         let most = self.resident_kib + MARGIN_KIB;
         wait_for(&format!("the daemon to be within {most} KiB again"), || {
             let now = resident_kib(self.daemon.pid());
