@@ -50,6 +50,16 @@ fn every_bad_file_has_a_verdict_and_the_daemon_goes_on() {
 }
 
 #[test]
+fn lines_that_are_pasted_at_once_find_the_file_that_the_line_before_copied() {
+    let daemon = Daemon::start();
+    fs::copy(build::plugin_file("virtual_house"), daemon.plugins().join("libvirtual_house.so")).expect("copied");
+    let activated = daemon.cli(&["integration", "activate", "virtual-house", "--choose", "empty", "--yes"]);
+    assert!(activated.ok().contains("virtual-house is running"), "{}", activated.ok());
+    fs::write(daemon.plugins().join("broken.so"), "not a plugin\n").expect("written");
+    assert!(daemon.cli(&["plugin", "why", "broken.so"]).ok().contains("not_elf"));
+}
+
+#[test]
 fn a_file_that_anyone_may_write_is_refused_until_its_mode_is_mended() {
     let daemon = Daemon::start();
     let path = daemon.plugins().join("libvirtual_house.so");

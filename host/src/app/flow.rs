@@ -22,6 +22,10 @@ impl App {
             });
         }
         let FlowBeginRequest { kind, integration_type, integration, take_over } = request;
+        let catalog = &self.ground().catalog;
+        if integration_type.as_ref().is_some_and(|integration_type| catalog.plugin(integration_type).is_none()) {
+            catalog.settle().await;
+        }
         self.integrations()
             .flow_begin(FlowBegin { kind, integration_type, integration, take_over })
             .await

@@ -13,17 +13,19 @@ use crate::nearest::did_you_mean;
 use crate::plugin::{Decision, Verdict};
 
 impl App {
-    /// Every file ever seen with its verdict, by file name.
-    pub fn plugin_list(&self) -> Vec<Plugin> {
+    /// Every file ever seen with its verdict, by file name. Waits for what was dropped just now, a second at most.
+    pub async fn plugin_list(&self) -> Vec<Plugin> {
+        self.ground().catalog.settle().await;
         self.ground().catalog.verdicts().iter().map(|verdict| self.plugin_of(verdict)).collect()
     }
 
-    /// The verdict of a file, by its name or by the integration type it provides.
+    /// The verdict of a file, by its name or by the integration type it provides. Waits like [`Self::plugin_list`].
     ///
     /// # Errors
     /// `NotFound`, with the nearest name.
-    pub fn plugin_get(&self, file_or_id: &str) -> Result<Plugin, OperationError> {
+    pub async fn plugin_get(&self, file_or_id: &str) -> Result<Plugin, OperationError> {
         let catalog = &self.ground().catalog;
+        catalog.settle().await;
         if let Some(verdict) = catalog.verdict(file_or_id) {
             return Ok(self.plugin_of(&verdict));
         }

@@ -29,6 +29,8 @@ use crate::store::{Store, StoreError};
 
 /// Changes kept for a subscriber that is late.
 const CHANGES_KEPT: usize = 1024;
+/// How long a reader waits at most for the verdicts of files that have just come.
+const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 const MIB: u64 = 1024 * 1024;
 
 /// The usable plugins. Cheap to clone; one thread of its own watches the folder until the last clone is dropped.
@@ -128,6 +130,7 @@ impl Catalog {
             clock,
             saves,
             first_look: Some(first_look),
+            settling: Vec::new(),
             made: Vec::new(),
             sweep_due: false,
             readable: true,
@@ -147,6 +150,15 @@ impl Catalog {
             trust,
             saving: Mutex::new(Some(saving)),
         })))
+    }
+
+    /// Resolves when every file that lies in the folder by now has its verdict, so that a file is known to whoever asks
+    /// right after it was copied; after a second at the latest, without what is still being written.
+    pub async fn settle(&self) {
+        let (done, answer) = oneshot::channel();
+        self.send(Input::Settle { done });
+        // Either way what is known by then is shown.
+        let _ = tokio::time::timeout(SETTLE_WITHIN, answer).await;
     }
 
     /// Every verdict, by file name.

@@ -12,7 +12,7 @@ use crate::app::App;
 #[utoipa::path(get, path = "/v1/plugins", tag = "plugins",
     responses((status = 200, body = Vec<Plugin>), (status = "default", description = "Refused", body = Problem)))]
 pub(crate) async fn plugin_list(State(app): State<App>) -> Json<Vec<Plugin>> {
-    Json(app.plugin_list())
+    Json(app.plugin_list().await)
 }
 
 /// One plugin file, by its name in the folder or by the integration type it provides.
@@ -20,7 +20,7 @@ pub(crate) async fn plugin_list(State(app): State<App>) -> Json<Vec<Plugin>> {
     params(("name" = String, Path, description = "A file name or an integration type")),
     responses((status = 200, body = Plugin), (status = "default", description = "Refused", body = Problem)))]
 pub(crate) async fn plugin_get(State(app): State<App>, Named(name): Named<String>) -> Answer<Plugin> {
-    Ok(Json(app.plugin_get(&name)?))
+    Ok(Json(app.plugin_get(&name).await?))
 }
 
 /// The versions of a plugin whose copies are kept, the newest copy first.

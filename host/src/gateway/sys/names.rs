@@ -74,8 +74,8 @@ pub(super) unsafe extern "C" fn getaddrinfo(
             };
         }
     };
-    // SAFETY: integers and pointers: all zeros is a value of it, and means no wishes.
     let mut wishes: libc::addrinfo = if hints.is_null() {
+        // SAFETY: integers and pointers: all zeros is a value of it, and means no wishes.
         unsafe { std::mem::zeroed() }
     } else {
         // SAFETY: not null, so the caller's to be read.

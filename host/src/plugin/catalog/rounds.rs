@@ -43,6 +43,8 @@ pub(super) enum Input {
     Fetch { sha256: String, found: oneshot::Sender<Option<Staged>> },
     /// Somebody needs every generation of a type.
     FetchAll { integration_type: IntegrationType, found: oneshot::Sender<Vec<Staged>> },
+    /// Somebody waits until all that lies in the folder has its verdict.
+    Settle { done: oneshot::Sender<()> },
     /// The catalog was dropped.
     End,
 }
@@ -69,6 +71,8 @@ pub(super) struct Rounds {
     pub(super) saves: mpsc::UnboundedSender<Arc<Verdict>>,
     /// Answered once every file of the first look has its verdict.
     pub(super) first_look: Option<oneshot::Sender<()>>,
+    /// Answered once nothing in the folder waits for its verdict.
+    pub(super) settling: Vec<oneshot::Sender<()>>,
     /// Every generation made, while somebody may hold it.
     pub(super) made: Vec<StagedWatch>,
     /// Whether a copy may have become useless.
@@ -86,6 +90,7 @@ impl Rounds {
         loop {
             self.look();
             self.end_first_look(started);
+            self.end_settling();
             if self.sweep_due && self.first_look.is_none() {
                 self.sweep();
             }
@@ -113,6 +118,7 @@ impl Rounds {
     fn handle(&mut self, input: Input) {
         match input {
             Input::Look | Input::End => {}
+            Input::Settle { done } => self.settling.push(done),
             Input::Trust { done } => {
                 self.judge_again(done.is_some());
                 if let Some(done) = done {
@@ -292,6 +298,16 @@ impl Rounds {
             self.sweep_due = true;
             let _ = first_look.send(());
         }
+    }
+
+    fn end_settling(&mut self) {
+        if self.resting.next_due().is_none() {
+            for done in self.settling.drain(..) {
+                // Who no longer waits needs no answer.
+                let _ = done.send(());
+            }
+        }
+        self.settling.retain(|done| !done.is_closed());
     }
 
     fn rescan(&mut self) {

@@ -28,6 +28,19 @@ async fn a_copied_file_becomes_available() {
 }
 
 #[tokio::test]
+async fn who_asks_right_after_a_copy_hears_of_it() {
+    let scene = Scene::new().await;
+    scene.copy("libhouse.so", &house("1.0.0"));
+    fs::write(scene.at("broken.so"), "not a plugin").unwrap();
+    scene.catalog.settle().await;
+    assert_eq!(scene.catalog.verdict("house").unwrap().decision, Decision::Accepted);
+    assert_eq!(scene.catalog.verdict("broken.so").unwrap().reason.code, ReasonCode::NotElf);
+    fs::remove_file(scene.at("libhouse.so")).unwrap();
+    scene.catalog.settle().await;
+    assert!(scene.catalog.plugin(&id("house")).is_none());
+}
+
+#[tokio::test]
 async fn a_file_renamed_into_place_becomes_available() {
     let mut scene = Scene::new().await;
     for temporary in [".libhouse.so.A1b2C3", "libhouse.so.part", "libhouse.so~", "libhouse.so.tmp", "#libhouse.so#"] {
