@@ -15,7 +15,7 @@ impl App {
     /// # Errors
     /// `NotFound`, with the nearest name.
     pub async fn plugin_versions(&self, name: &str) -> Result<Vec<PluginVersion>, OperationError> {
-        let (integration_type, _) = self.meant(name)?;
+        let (integration_type, _) = self.meant(name).await?;
         let catalog = &self.ground().catalog;
         let in_folder = catalog.verdicts();
         let views = self.integrations().list();
@@ -53,7 +53,7 @@ impl App {
     /// # Errors
     /// `NotFound`; `Conflict` when none is in use; what the first that fails says.
     pub async fn plugin_rollback(&self, name: &str, to: Option<String>) -> Result<Vec<Integration>, OperationError> {
-        let meant = self.in_use(name)?;
+        let meant = self.in_use(name).await?;
         self.all(join_all(meant.iter().map(|id| self.integrations().roll_back(id, to.clone()))).await)
     }
 
@@ -62,7 +62,7 @@ impl App {
     /// # Errors
     /// As [`App::plugin_rollback`].
     pub async fn plugin_pin(&self, name: &str) -> Result<Vec<Integration>, OperationError> {
-        let meant = self.in_use(name)?;
+        let meant = self.in_use(name).await?;
         self.all(join_all(meant.iter().map(|id| self.integrations().pin(id))).await)
     }
 
@@ -71,7 +71,7 @@ impl App {
     /// # Errors
     /// As [`App::plugin_rollback`].
     pub async fn plugin_unpin(&self, name: &str) -> Result<Vec<Integration>, OperationError> {
-        let meant = self.in_use(name)?;
+        let meant = self.in_use(name).await?;
         self.all(join_all(meant.iter().map(|id| self.integrations().unpin(id))).await)
     }
 
@@ -80,13 +80,13 @@ impl App {
     /// # Errors
     /// As [`App::plugin_rollback`].
     pub async fn plugin_allow(&self, name: &str) -> Result<Vec<Integration>, OperationError> {
-        let meant = self.in_use(name)?;
+        let meant = self.in_use(name).await?;
         self.all(join_all(meant.iter().map(|id| self.integrations().allow(id))).await)
     }
 
     /// The integrations in use that a name means: one of its own, or all of a type.
-    fn in_use(&self, name: &str) -> Result<Vec<IntegrationId>, OperationError> {
-        let (integration_type, ids) = self.meant(name)?;
+    async fn in_use(&self, name: &str) -> Result<Vec<IntegrationId>, OperationError> {
+        let (integration_type, ids) = self.meant(name).await?;
         if ids.is_empty() {
             let sentence = format!("no integration of the type {integration_type} is in use: activate one first");
             return Err(OperationError::Conflict(sentence));
@@ -94,7 +94,7 @@ impl App {
         Ok(ids)
     }
 
-    fn meant(&self, name: &str) -> Result<(IntegrationType, Vec<IntegrationId>), OperationError> {
+    async fn meant(&self, name: &str) -> Result<(IntegrationType, Vec<IntegrationId>), OperationError> {
         let views = self.integrations().list();
         // The first integration of a type has the type's name: the type means all of them.
         let one = views.iter().find(|view| view.id.as_str() == name && view.integration_type.as_str() != name);
@@ -108,7 +108,7 @@ impl App {
         if let Some(view) = views.iter().find(|view| view.integration_type.as_str() == name) {
             return Ok((view.integration_type.clone(), of_type(name)));
         }
-        let plugin = self.plugin_get(name)?;
+        let plugin = self.plugin_get(name).await?;
         match plugin.manifest {
             Some(manifest) => Ok((manifest.id.clone(), of_type(manifest.id.as_str()))),
             None => Err(OperationError::Conflict(format!("{name} says of no type, so it has no versions"))),
