@@ -84,8 +84,8 @@ impl IntegrationGateway for Probe {
             "declare" => {
                 let many = (0..asked.number("count")).map(|number| {
                     let states = 0..asked.number("states").max(1);
-                    let thing = Entity::new(&format!("thing-{number}"));
-                    states.fold(thing, |thing, state| thing.state(State::on_off(&format!("switch-{state}"))))
+                    let thing = Entity::new(format!("thing-{number}"));
+                    states.fold(thing, |thing, state| thing.state(State::on_off(format!("switch-{state}"))))
                 });
                 self.context.declare(many).await?;
                 "declared".to_owned()
