@@ -109,7 +109,7 @@ fn no_call_fails_through_many_upgrades_and_nothing_grows() {
     let (times, failed) = caller.join().expect("the caller ends");
     assert_eq!(failed, Vec::<String>::new(), "of {} calls", times.len());
     assert!(times.len() > upgrades, "calls were made all the time: {}", times.len());
-    println!(
+    eprintln!(
         "{upgrades} upgrades under {} calls: p99 of a call {:.1} ms, of the pause at a switch {:.1} ms",
         times.len(),
         p99(times.clone()),
