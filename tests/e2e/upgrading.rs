@@ -1,5 +1,7 @@
 //! A new version takes over from the old one while the house goes on: under calls, through kills, and back again.
 
+#![expect(clippy::print_stderr, reason = "what was measured is told")]
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,6 +3,8 @@
 //! `GATEHOUSE_FUZZ_CASES` says how many inputs each target gets, or `GATEHOUSE_FUZZ_SECS` for how long;
 //! `GATEHOUSE_FUZZ_SEED` repeats a run. What fails is shrunk and printed.
 
+#![expect(clippy::print_stdout, reason = "a run is repeated by its seed")]
+
 use std::time::{Duration, Instant};
 
 use gatehouse_host::fuzz::{self, Target};

@@ -3,6 +3,8 @@
 //! The copies are made in a child of this test, whose memory is limited by the kernel and measured by its peak.
 //! `GATEHOUSE_MUTANTS` says how many, `GATEHOUSE_MUTANT_SEED` repeats a run, `GATEHOUSE_MUTANT` one copy of it.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a run is repeated by its seed")]
+
 mod mutant;
 
 use std::collections::BTreeMap;
