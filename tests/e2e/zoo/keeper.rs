@@ -198,7 +198,7 @@ impl Keeper {
         self.neighbour.at_rest(|| {
             wait_for(&format!("nothing to be left of {of:?}, as in {:?}", self.before), || {
                 let now = Footprint::of(self.daemon.pid());
-                if now == self.before { Ok(()) } else { Err(now) }
+                if now.is_within(&self.before) { Ok(()) } else { Err(now) }
             });
         });
     }

@@ -44,10 +44,10 @@ fn a_boundary_of_another_layout_is_refused_beside_a_house_that_goes_on() {
     for at in found {
         bytes[at + 9..at + 12].copy_from_slice(b"old");
     }
-    fs::write(keeper.daemon.plugins().join(FILE), bytes).expect("written");
-    // Nothing in its bytes is wrong: it is found out when it is loaded.
     let sha256 = |verdict: serde_json::Value| verdict["sha256"].clone();
     let before = sha256(keeper.daemon.wait_decision(FILE, "accepted"));
+    fs::write(keeper.daemon.plugins().join(FILE), bytes).expect("written");
+    // Nothing in its bytes is wrong: it is found out when it is loaded.
     gatehouse_tests::wait::wait_for("the other file", || {
         let now = sha256(keeper.daemon.wait_decision(FILE, "accepted"));
         if now == before { Err(now) } else { Ok(()) }
