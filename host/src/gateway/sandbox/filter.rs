@@ -217,6 +217,8 @@ fn network(rules: &mut Vec<Rule>, allowed: Allowed) {
             }
         }
     }
+    // C libraries and metrics libraries look for the machine's addresses here and go on without: refused, no alarm.
+    rules.push(Rule::when(libc::SYS_socket, [is(0, libc::AF_NETLINK)], DENIED));
     rules.push(Rule::always(libc::SYS_socket, End::Ask));
     // A datagram end could be connected, or send, to the path of any socket.
     for stream in [libc::SOCK_STREAM, libc::SOCK_SEQPACKET] {
@@ -472,6 +474,7 @@ mod tests {
             (all, libc::SYS_sendto, [3, 1, 1, 0, 1, 16], ask),
             (all, libc::SYS_setsockopt, [3, 0, argument_of(libc::IP_OPTIONS), 0, 0, 0], denied),
             (nothing, libc::SYS_socket, [unix, stream, 0, 0, 0, 0], ask),
+            (nothing, libc::SYS_socket, [argument_of(libc::AF_NETLINK), datagram, 0, 0, 0, 0], denied),
             (nothing, libc::SYS_socketpair, [unix, flagged, 0, 0, 0, 0], allow),
             (nothing, libc::SYS_socketpair, [unix, datagram, 0, 0, 0, 0], denied),
             (nothing, libc::SYS_sendto, [3, 0, 0, argument_of(libc::MSG_FASTOPEN), 1, 16], unsupported),

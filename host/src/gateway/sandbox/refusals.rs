@@ -105,7 +105,6 @@ pub(super) fn sentence(asked: &Asked) -> String {
             let kind = i32::try_from(asked.arguments[1] & 0xF).unwrap_or_default();
             match (i32::try_from(first), kind) {
                 (Ok(libc::AF_UNIX), _) => "tried to make a local socket".to_owned(),
-                (Ok(libc::AF_NETLINK), _) => "tried to speak to the kernel's network (netlink)".to_owned(),
                 (Ok(libc::AF_INET | libc::AF_INET6), libc::SOCK_DGRAM) => "tried to use datagrams (UDP)".to_owned(),
                 _ => format!("tried to make a socket of family {first}, type {kind}"),
             }

@@ -9,7 +9,7 @@ const CONFIRM: &str = "confirm";
 
 pub(crate) async fn deactivate(home: &Home, request: FlowRequest) -> Result<FlowReply> {
     if request.answer.is_some_and(|answer| answer.step_id == CONFIRM) {
-        let info_message = "The lights are out and the door is locked.".to_owned();
+        let info_message = "Nothing moves in the house while it is off.".to_owned();
         return Ok(FlowReply::Done(FlowDone { info_message, ..FlowDone::default() }));
     }
     let description = match home.visit().await? {
