@@ -129,8 +129,12 @@ fn verdict(plugin: &Plugin, hints: &Hints, output: &Output) -> Option<String> {
     })
 }
 
-/// An integration's state when it is another than the last one said; what passes in a moment is not said.
-fn change(last: &mut HashMap<IntegrationId, String>, integration: &Integration, output: &Output) -> Option<String> {
+/// What was said last of an integration: its state, and the content that it ran.
+type Said = (String, Option<String>);
+
+/// An integration's state, or the content that it runs, when it is another than the last one said; what passes in a
+/// moment is not said.
+fn change(last: &mut HashMap<IntegrationId, Said>, integration: &Integration, output: &Output) -> Option<String> {
     let passing = matches!(integration.actual, Actual::Starting | Actual::Stopping);
     let off = integration.desired == Desired::Off && !last.contains_key(&integration.id);
     if passing || off {
@@ -141,8 +145,39 @@ fn change(last: &mut HashMap<IntegrationId, String>, integration: &Integration, 
         if words::needs_attention(integration) { format!(": {}", integration.reason.sentence) } else { String::new() };
     // The time of the next attempt alone is no change.
     let state = format!("{:?}{reason}", std::mem::discriminant(&integration.actual));
-    if last.insert(integration.id.clone(), state.clone()) == Some(state) {
-        return None;
+    let generation = integration.generation.clone();
+    let id = output.paint(Tone::Strong, &integration.id);
+    match last.insert(integration.id.clone(), (state.clone(), generation.clone())) {
+        Some((said, before)) if said == state => match (before, &generation, &integration.version) {
+            (Some(before), Some(now), Some(version)) if before != *now => {
+                Some(format!("{id} runs the new file: version {version}, content {}", now.get(..12).unwrap_or(now)))
+            }
+            _ => None,
+        },
+        _ => Some(format!("{id} is {}{reason}", output.paint(tone, word))),
     }
-    Some(format!("{} is {}{reason}", output.paint(Tone::Strong, &integration.id), output.paint(tone, word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples;
+    use crate::reason::ReasonCode;
+
+    #[test]
+    fn a_state_is_said_once_and_a_new_content_that_runs_is_said() {
+        let output = Output::plain(80);
+        let mut last = HashMap::new();
+        let mut house = samples::integration("house", Actual::Running, ReasonCode::AsWanted, "it runs", 0);
+        house.generation = Some("464bb6103a6b0000".to_owned());
+        house.version = Some("0.2.0".to_owned());
+        assert_eq!(change(&mut last, &house, &output).as_deref(), Some("house is running"));
+        assert_eq!(change(&mut last, &house, &output), None);
+        house.actual = Actual::Stopping;
+        assert_eq!(change(&mut last, &house, &output), None, "it passes");
+        house.actual = Actual::Running;
+        house.generation = Some("702450d8258500000".to_owned());
+        let expected = "house runs the new file: version 0.2.0, content 702450d82585";
+        assert_eq!(change(&mut last, &house, &output).as_deref(), Some(expected));
+    }
 }
