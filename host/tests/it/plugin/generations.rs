@@ -166,8 +166,8 @@ async fn copies_go_when_nobody_needs_them() {
     let mut scene = Scene::new().await;
     scene.copy("house.so", &house("1.0.0"));
     scene.accepted("house.so").await;
+    assert_eq!(scene.next_use().await, "+house 1.0.0");
     let running = scene.catalog.plugin(&id("house")).unwrap();
-    scene.changes = scene.catalog.subscribe();
     scene.copy("house.so", &house("1.1.0"));
     assert_eq!(scene.next_use().await, "+house 1.1.0");
     scene.copy("house.so", &house("1.2.0"));
