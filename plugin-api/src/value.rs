@@ -157,9 +157,10 @@ impl StateKind {
             (Self::Choice { options }, Value::Choice(v)) if options.contains(v) => Ok(()),
             (Self::Choice { options }, Value::Choice(v)) => Err(format!("{v:?} is not one of {}", options.join(", "))),
             (Self::Event { events }, Value::Event(v)) if events.is_empty() || events.contains(v) => Ok(()),
-            (Self::Event { events }, Value::Event(v)) => {
-                Err(format!("{v:?} is not one of the events {}", events.join(", ")))
-            }
+            (Self::Event { events }, Value::Event(v)) => Err(match events.as_slice() {
+                [only] => format!("{v:?} is not the event that it knows: {only}"),
+                _ => format!("{v:?} is not one of the events {}", events.join(", ")),
+            }),
             (kind, value) => Err(format!("takes {} and got {}", kind.word(), value.kind_word())),
         }
     }

@@ -170,7 +170,11 @@ impl App {
         }
         let HistoryPage { rows, older } = self.ground().house.history(&address, since_ms, until_ms, limit).await?;
         let unit = unit_of(&declared.kind).to_owned();
-        Ok(History { address, kind: declared.kind, unit, since_ms, until_ms, rows, older })
+        let known_until_ms = match self.integrations().view(&address.entity.integration) {
+            Ok(view) if !is_running(view.actual) => until_ms.min(view.since_ms),
+            _ => until_ms,
+        };
+        Ok(History { address, kind: declared.kind, unit, since_ms, until_ms, known_until_ms, rows, older })
     }
 
     fn entities_of(&self, integration: Option<&IntegrationId>, all: bool) -> Result<Vec<Arc<Entity>>, OperationError> {
@@ -194,11 +198,15 @@ impl App {
     }
 
     fn state_found(&self, address: &StateAddress) -> Result<(Arc<Entity>, StateDeclaration), OperationError> {
-        let entity = self.entity_found(&address.entity).map_err(|error| match error {
-            OperationError::NotFound { hint, .. } => {
-                OperationError::NotFound { what: format!("the state {address}"), hint }
-            }
-            other => other,
+        let entity = self.ground().house.entity(&address.entity).ok_or_else(|| {
+            let entities = self.ground().house.entities();
+            let states = entities.iter().flat_map(|entity| {
+                let names = entity.declaration.states.iter().map(|state| &state.name);
+                names.map(|name| format!("{}/{name}", entity.address))
+            });
+            let known: Vec<String> = states.collect();
+            let hint = did_you_mean(&address.to_string(), known.iter().map(String::as_str));
+            OperationError::NotFound { what: format!("the state {address}"), hint }
         })?;
         let wanted = name_key(address.state.as_str());
         let declared = entity.declaration.states.iter().find(|state| name_key(state.name.as_str()) == wanted);

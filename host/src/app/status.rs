@@ -19,7 +19,8 @@ impl App {
         let integrations = self.integrations().list();
         let in_process = integrations.iter().filter(|view| view.hosting == Hosting::InProcess);
         let entities = ground.house.entities();
-        let attached = entities.iter().filter(|entity| entity.attachment == Attachment::Attached);
+        let attached = || entities.iter().filter(|entity| entity.attachment == Attachment::Attached);
+        let states = attached().map(|entity| entity.declaration.states.len()).sum::<usize>();
         let log = self.0.log.counts();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -41,8 +42,8 @@ impl App {
                 .map(|view| view.id.clone())
                 .collect(),
             sandbox_missing: Kernel::found().missing(),
-            entities: u32::try_from(attached.count()).unwrap_or(u32::MAX),
-            states: u32::try_from(ground.house.live_states().len()).unwrap_or(u32::MAX),
+            entities: u32::try_from(attached().count()).unwrap_or(u32::MAX),
+            states: u32::try_from(states).unwrap_or(u32::MAX),
             log: LogStatus { kept: log.kept, displaced: log.displaced, dropped: log.dropped },
         }
     }

@@ -17,6 +17,7 @@ use crate::api::types::{FlowBeginRequest, Integration, Plugin, State};
 use crate::integration::{Actual, FlowKind};
 use crate::nearest::nearest;
 use crate::plugin::Decision;
+use crate::store::Desired;
 
 /// How long the first readings are waited for, in looks.
 const LOOKS: u32 = 30;
@@ -35,8 +36,12 @@ pub(super) async fn activate(daemon: &Daemon, wanted: &args::Activate, output: &
     if let Some(manifest) = plugin.as_ref().and_then(|plugin| plugin.manifest.as_ref()) {
         driver.expect_keys(manifest.attributes.iter().map(|spec| spec.key.as_str()));
     }
+    let before = daemon.integrations().await?;
     let flow = daemon.flow_begin(&begin).await?;
     let id = flow.integration.clone();
+    if before.iter().any(|integration| integration.id == id && integration.desired == Desired::On) {
+        output.aside(format!("{id} is set up already: this sets it up anew, from the settings it has"));
+    }
     let info_message = driver.drive(flow).await?;
     let integration = settled(daemon, &id).await?;
     if output.json {

@@ -75,10 +75,11 @@ fn summary(history: &History) -> String {
     let mut on_ms = 0;
     for (index, row) in history.rows.iter().enumerate() {
         if row.value == Value::OnOff(true) {
-            on_ms += history.rows.get(index + 1).map_or(history.until_ms, |next| next.at_ms) - row.at_ms;
+            let until_ms = history.rows.get(index + 1).map_or(history.known_until_ms, |next| next.at_ms);
+            on_ms += (until_ms - row.at_ms).max(0);
         }
     }
-    format!("{}, on for {}", counted(history.rows.len()), when::span(on_ms.max(0)))
+    format!("{}, on for {}", counted(history.rows.len()), when::span(on_ms))
 }
 
 fn counted(readings: usize) -> String {
@@ -114,7 +115,7 @@ mod tests {
         let unit = if let StateKind::Number { unit, .. } = &kind { unit.clone() } else { String::new() };
         let rows = values.iter().map(|(at_ms, value)| HistoryRow { at_ms: *at_ms, value: value.clone() }).collect();
         let address = "hass:kitchen/x".parse().expect("valid");
-        History { address, kind, unit, since_ms: 0, until_ms: 600_000, rows, older: false }
+        History { address, kind, unit, since_ms: 0, until_ms: 600_000, known_until_ms: 600_000, rows, older: false }
     }
 
     #[test]
@@ -133,5 +134,7 @@ mod tests {
         assert_eq!(summary(&numbers), "2 readings, 1 W to 3 W, mean 2 W");
         let switch = history(StateKind::OnOff, &[(0, true.into()), (120_000, false.into()), (540_000, true.into())]);
         assert_eq!(summary(&switch), "3 readings, on for 3 min");
+        let ceased = History { known_until_ms: 540_000, ..switch };
+        assert_eq!(summary(&ceased), "3 readings, on for 2 min", "nobody knows how it was after the integration's end");
     }
 }

@@ -205,7 +205,16 @@ async fn change(daemon: &Daemon, set: &args::Set, output: &Output) -> Result<(),
         }
     }
     given.all_used(&known)?;
-    told(&daemon.set(&set.id, values).await?, output)
+    let keys: Vec<String> = values.0.keys().cloned().collect();
+    let integration = daemon.set(&set.id, values).await?;
+    if !output.json {
+        for spec in integration.attribute_specs.iter().filter(|spec| keys.contains(&spec.key)) {
+            let value = integration.attributes.get(&spec.key).map(|value| plugin::plain(value, &spec.value_type));
+            let value = value.unwrap_or_else(|| "not set".to_owned());
+            output.line(format!("{} is {}", spec.key, output.paint(Tone::Strong, value)))?;
+        }
+    }
+    told(&integration, output)
 }
 
 #[cfg(test)]

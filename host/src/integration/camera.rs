@@ -11,6 +11,7 @@ use url::Url;
 
 use super::OperationError;
 use super::asking::ask;
+use super::control::not_attached;
 use super::registry::Registry;
 use crate::entity::Attachment;
 
@@ -77,8 +78,7 @@ fn asked_of(registry: &Registry, address: &EntityAddress) -> Result<EntityRef, O
         return Err(OperationError::NotFound { what: format!("the entity {address}"), hint: String::new() });
     };
     if entity.attachment != Attachment::Attached {
-        let sentence = format!("{address} cannot be looked at: its integration does not list it any more");
-        return Err(OperationError::Unavailable(sentence));
+        return Err(not_attached(registry, address, "looked at"));
     }
     Ok(EntityRef { entity: entity.declaration.name.clone() })
 }

@@ -10,6 +10,7 @@ use super::registry::Registry;
 use super::view::{Actual, IntegrationView};
 use super::{OperationError, supervisor::Supervised};
 use crate::entity::Attachment;
+use crate::store::Desired;
 
 /// Sets a state through its gateway; the new value when the gateway knows it at once.
 pub(super) async fn set(
@@ -69,10 +70,7 @@ fn find_state(
         return Err(no_such("entity", &address.entity, &names));
     };
     if entity.attachment != Attachment::Attached {
-        return Err(OperationError::Unavailable(format!(
-            "{} cannot be set: its integration does not list it any more",
-            address.entity
-        )));
+        return Err(not_attached(registry, &address.entity, "set"));
     }
     let wanted = address.state.as_str().to_lowercase();
     let declaration = entity.declaration.clone();
@@ -94,6 +92,18 @@ fn find_state(
 
 fn no_such(kind: &str, address: &EntityAddress, names: &[String]) -> OperationError {
     OperationError::not_found(kind, &address.to_string(), names.iter().map(String::as_str))
+}
+
+/// Why nothing can be asked of an entity that is not attached; `what` is what it cannot be: `set`.
+pub(super) fn not_attached(registry: &Registry, address: &EntityAddress, what: &str) -> OperationError {
+    let off = registry.find(&address.integration).map(|integration| integration.view());
+    match off {
+        // Its entities are put aside with it: that it is off says more.
+        Ok(view) if view.desired == Desired::Off => not_running(&view),
+        _ => OperationError::Unavailable(format!(
+            "{address} cannot be {what}: its integration does not list it any more"
+        )),
+    }
 }
 
 /// Why nothing can be asked of it now.

@@ -147,6 +147,8 @@ pub struct History {
     pub since_ms: i64,
     /// Until when.
     pub until_ms: i64,
+    /// Until when the last value is known to hold: `until_ms`, or earlier when the integration ceased to run.
+    pub known_until_ms: i64,
     /// Readings, oldest first; when there are more than the limit, or than 8 MiB of text, the newest ones.
     pub rows: Vec<HistoryRow>,
     /// Whether older readings of the span were left out: ask again with `until_ms` at the first row's time, which

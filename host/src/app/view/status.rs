@@ -46,7 +46,7 @@ pub struct Status {
     pub sandbox_missing: Vec<Missing>,
     /// Attached entities.
     pub entities: u32,
-    /// States that have a value.
+    /// Their states, with a value or without.
     pub states: u32,
     /// The log.
     pub log: LogStatus,

@@ -45,7 +45,12 @@ impl Supervisor {
                 snapshot(&running).await
             };
             if let Some(reply) = reply {
-                let answer = outcome.clone().map_err(|error| OperationError::Gateway { integration: id, error });
+                let answer = outcome.clone().map_err(|error| match error.code {
+                    ErrorCode::Unsupported => OperationError::Conflict(format!(
+                        "{id} tells of its entities by itself, as they come and go: there is nothing to ask it for"
+                    )),
+                    _ => OperationError::Gateway { integration: id, error },
+                });
                 let _ = reply.send(answer);
             }
             Came::Synchronized(outcome)

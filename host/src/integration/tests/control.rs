@@ -1,12 +1,12 @@
 //! Setting states.
 
 use gatehouse_plugin_api::error::ErrorCode;
-use gatehouse_plugin_api::message::{Control, ControlOutcome, Declare};
+use gatehouse_plugin_api::message::{Control, ControlOutcome, Declare, Remove};
 use gatehouse_plugin_api::ops;
 use gatehouse_plugin_api::value::Value;
 
 use super::deactivation::lamp;
-use super::rig::{Rig, Script, ScriptedGateway, fail, id, plugin, reason, reply};
+use super::rig::{Rig, Script, ScriptedGateway, fail, id, plugin, reply};
 use crate::integration::OperationError;
 use crate::reason::ReasonCode;
 
@@ -71,11 +71,18 @@ async fn one_that_does_not_run_says_why() {
     rig.until("house", "retrying").await;
     let error = set(&rig, "house:lamp/power", Value::OnOff(true)).await.unwrap_err();
     assert_eq!(refused(error), "house does not run (retrying): its process died");
-    rig.plugins.take("house", reason(ReasonCode::FileGone, "gone"));
-    rig.until("house", "missing").await;
     rig.deactivate("house", false).await;
     let error = set(&rig, "house:lamp/power", Value::OnOff(true)).await.unwrap_err();
-    assert!(refused(error).contains("does not list it any more"));
+    assert_eq!(refused(error), "house is off: activate it first");
+}
+
+#[tokio::test]
+async fn an_entity_that_is_no_longer_listed_says_so() {
+    let rig = house(Script::default().on(ops::CONTROL, switched)).await;
+    let gone = Remove { entities: vec![lamp(true).name] };
+    rig.gateway().ask::<_, ()>(ops::REMOVE, &gone).await.unwrap();
+    let error = set(&rig, "house:lamp/power", Value::OnOff(true)).await.unwrap_err();
+    assert_eq!(error.to_string(), "house:lamp cannot be set: its integration does not list it any more");
 }
 
 #[tokio::test]

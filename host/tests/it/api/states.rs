@@ -32,7 +32,7 @@ async fn states_without_a_reading_are_listed_too() {
     let shown: Vec<_> = states.iter().map(|state| (state.label.as_str(), state.value.is_some())).collect();
     assert_eq!(shown, [("power", false), ("level", true), ("mode", false)]);
     let status: Status = daemon.client.get("/v1/status").await.unwrap();
-    assert_eq!((status.entities, status.states, status.pid), (1, 1, std::process::id()));
+    assert_eq!((status.entities, status.states, status.pid), (1, 3, std::process::id()));
     assert!(status.plugins_folder.usable, "{}", status.plugins_folder.problem);
     assert!(status.database_bytes > 0);
 }

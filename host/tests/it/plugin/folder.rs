@@ -139,8 +139,7 @@ async fn a_file_touched_or_written_with_the_same_content_changes_nothing() {
     scene.copy("house.so", &house("1.0.0"));
     fs::set_permissions(scene.at("house.so"), Permissions::from_mode(0o755)).unwrap();
     scene.copy("later.so", &PluginFile::new("later", "1.0.0"));
-    scene.accepted("later.so").await;
-    assert_eq!(scene.uses_so_far(), ["+later"]);
+    assert_eq!(scene.next_use().await, "+later 1.0.0", "and nothing before it");
     assert_eq!(scene.catalog.verdict("house.so").unwrap(), verdict);
     assert_eq!(scene.catalog.plugin(&id("house")).unwrap().path(), generation.path());
 }
