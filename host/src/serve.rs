@@ -3,6 +3,7 @@
 //! Built from the ground up (home, lock, database, house, catalog, socket, integrations, application) and drained from
 //! the top down: the socket first, so that nobody asks for what is ending, the database last.
 
+mod memory;
 mod retention;
 
 use std::future::Future;
@@ -85,6 +86,7 @@ pub struct Ready {
 /// # Errors
 /// See [`ServeError`]; nothing is left behind but the home's folders.
 pub async fn run(config: Config, home: Home, on_ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
+    memory::keep_little();
     let log = HostLog::install(&config.log)?;
     let _written = WrittenAtEnd(log.clone());
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
@@ -165,6 +167,7 @@ pub async fn run_until(
     let serving = tokio::spawn(server.serve(app, stop.clone(), REQUESTS_GRACE));
     let telling = tokio::spawn(manager.clone().accompany(ground.house.clone(), integrations.clone(), stop.clone()));
     let expiring = tokio::spawn(retention::run(ground.clone()));
+    let tidying = tokio::spawn(memory::run());
     tracing::info!(home = %home.root().display(), socket = %socket.display(), "serving");
     manager.ready();
     on_ready(&Ready { pid: std::process::id(), home, socket });
@@ -172,6 +175,7 @@ pub async fn run_until(
     stop.cancelled().await;
     tracing::info!("stopping");
     expiring.abort();
+    tidying.abort();
     telling.abort();
     let bound = REQUESTS_GRACE + Duration::from_millis(ground.config.integrations.stop_within_ms) + DRAIN_MARGIN;
     manager.stopping(bound);

@@ -45,6 +45,33 @@ pub fn glibc_version() -> Option<(u32, u32)> {
     None
 }
 
+/// Has the allocator keep no more than so many freed bytes at an arena's end, and map what is larger by itself. It would
+/// raise both limits to what the largest block so far took, and keep as much for each thread (mallopt(3)).
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the C library's allocator is told by a call")]
+pub(crate) fn keep_freed_memory_below(bytes: i32) {
+    // SAFETY: changes the allocator's parameters under its own lock; blocks that are there stay valid.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
+    // SAFETY: as above.
+    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, bytes) };
+}
+
+/// Has the allocator keep little that is freed; another C library than glibc keeps little by itself.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn keep_freed_memory_below(_bytes: i32) {}
+
+/// Gives memory that was freed back to the system, of every arena. Takes milliseconds, in which who allocates may wait.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the C library's allocator keeps what was freed until it is told")]
+pub(crate) fn release_freed_memory() {
+    // SAFETY: takes the arenas' own locks and may be called at any time, from any thread; nothing in use is touched.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Gives memory that was freed back to the system, which this C library does by itself.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn release_freed_memory() {}
+
 /// The version of Landlock's interface that the kernel has; 0 for none.
 #[expect(unsafe_code, reason = "landlock_create_ruleset has no safe wrapper that asks for the version alone")]
 pub(super) fn landlock_version() -> u32 {
