@@ -6,6 +6,7 @@
 //! virtual house all the while, [`footprint`] knows what the daemon holds.
 
 mod channel;
+mod crossing;
 mod endings;
 mod floods;
 mod footprint;

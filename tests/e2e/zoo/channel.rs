@@ -17,6 +17,22 @@ const FRAMES: &[Row] = &[
     quiet("constructor refuses-as-wanted", "retrying", "protocol_broken"),
 ];
 
+/// Descriptors that are the worker's own, closed or put in another's place.
+const DESCRIPTORS: &[Row] = &[
+    // The standard library notices that what it owns was closed by somebody else.
+    ends("control close-channel", "aborted"),
+    ends("control close-all", "aborted"),
+    ends("control replace-channel", "worker_exited"),
+    ends("constructor close-channel", "aborted"),
+    ends("start close-all", "aborted"),
+    ends("poll close-channel", "aborted"),
+];
+
+#[test]
+fn a_channel_that_is_closed_ends_its_worker_alone() {
+    Keeper::open().see(DESCRIPTORS);
+}
+
 #[test]
 fn forged_frames_hurt_their_forger_alone() {
     Keeper::open().see(FRAMES);

@@ -148,7 +148,7 @@ impl Keeper {
         self.curse(&id, row.fault);
         let answer = self.strike(&id, place);
         if let Some(answer) = answer {
-            let code = if answer.status == 200 { String::new() } else { text(&answer.json()["code"]) };
+            let code = refusal(&answer);
             assert_eq!(code, row.answer, "{}: {} {}", row.fault, answer.status, answer.body);
         }
         self.wait_reason(&id, row);
@@ -231,6 +231,7 @@ impl Keeper {
             "validate" | "settings" => {
                 self.send(id, "PATCH", "/attributes", &json!({ "values": { "sign": "beware" } }))
             }
+            "activate" | "deactivate" | "test" => self.flow(id, place),
             "synchronize" => self.send(id, "POST", "/synchronize", &Value::Null),
             "diagnostics" => self.send(id, "GET", "/diagnostics", &Value::Null),
             "snapshot" | "stream" => {
@@ -238,6 +239,25 @@ impl Keeper {
             }
             other => panic!("nobody knows how to visit {other}"),
         })
+    }
+
+    /// Begins a flow, answers its form where that is what visits the place, and gives it up if it is still open.
+    fn flow(&self, id: &str, place: &str) -> Answer {
+        let kind = if place == "deactivate" { place } else { "activate" };
+        let begun = self.daemon.send("POST", "/v1/flows", &json!({ "kind": kind, "integration": id }));
+        assert_eq!(begun.status, 201, "{}", begun.body);
+        let path = format!("/v1/flows/{}", text(&begun.json()["flow_id"]));
+        let step = text(&begun.json()["state"]["step"]["step"]["step_id"]);
+        let answer = match place {
+            "test" => self.daemon.send("POST", &format!("{path}/steps/{step}"), &json!({ "values": {} })),
+            _ => begun,
+        };
+        if !answer.json()["state"]["step"].is_null() {
+            let given_up = gatehouse_tests::http::request(&self.daemon.socket(), "DELETE", &path, None);
+            let status = given_up.expect("the daemon answers").status;
+            assert!((200..300).contains(&status), "{status}");
+        }
+        answer
     }
 
     fn control(&self, id: &str, text: &str) -> Answer {
@@ -258,6 +278,14 @@ impl Keeper {
         let answer = self.daemon.get(&format!("/v1/integrations/{id}")).expect("the daemon answers");
         if answer.status == 200 { Ok(answer.json()) } else { Err(answer) }
     }
+}
+
+/// The code of a refusal, or of a flow that was broken off; what a form says that was refused as a whole; else nothing.
+fn refusal(answer: &Answer) -> String {
+    let body = answer.json();
+    let state = &body["state"];
+    let refused = [&body["code"], &state["aborted"]["code"], &state["step"]["step"]["errors"]["base"]];
+    refused.into_iter().find(|said| said.is_string()).map(text).unwrap_or_default()
 }
 
 fn text(value: &Value) -> String {

@@ -14,6 +14,10 @@ const PANICS: &[Row] = &[
     harmless("control panic-in-thread", ""),
     harmless("control task-panic", ""),
     harmless("manage panic", "panicked"),
+    harmless("activate panic", "panicked"),
+    // Its own flow comes before the host's, which goes on without it.
+    harmless("deactivate panic", ""),
+    harmless("test panic", "asked to panic"),
     harmless("validate panic", "panicked"),
     harmless("settings panic", ""),
     harmless("diagnostics panic", ""),

@@ -62,7 +62,6 @@ impl IntegrationGateway for Zoo {
     async fn start(&self, _: Sign) -> Result<()> {
         self.context.declare([cage()]).await?;
         self.context.emit_value("cage", "count", 1.0).await?;
-        self.context.flush().await?;
         self.visit("start").await
     }
 
