@@ -203,6 +203,8 @@ pub struct History {
     pub keep_days: u64,
     /// How often old readings are deleted.
     pub expire_every_ms: u64,
+    /// How often every page of the database is read to see whether it is damaged.
+    pub check_every_ms: u64,
     /// The longest time between a reading and its commit.
     pub commit_every_ms: u64,
     /// The most readings in one commit.
@@ -220,6 +222,7 @@ impl Default for History {
         Self {
             keep_days: 30,
             expire_every_ms: 3_600_000,
+            check_every_ms: 21_600_000,
             commit_every_ms: 20,
             commit_rows: 5_000,
             durability: Durability::Process,

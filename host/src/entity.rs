@@ -154,12 +154,17 @@ impl House {
         let hub = Hub::new(crate::boot::new_boot(), limits.subscriber_rows);
         let core = Mutex::new(Core { registry, hub, sequence: 0 });
         Ok(Self(Arc::new_cyclic(|weak: &Weak<HouseParts>| {
-            let weak = weak.clone();
+            let (weak_parts, weak) = (weak.clone(), weak.clone());
             let on_commit = move |sequence| {
                 if let Some(parts) = weak.upgrade() {
                     parts.core.lock().hub.committed(sequence);
                 }
             };
+            let remembering = weak_parts.clone();
+            store.remember(Arc::new(move || {
+                let parts = remembering.upgrade();
+                parts.map(|parts| parts.core.lock().registry.rows()).unwrap_or_default()
+            }));
             let queue = store.readings(limits.queue_rows, Arc::new(on_commit));
             HouseParts { store, clock, queue, core, gates: Mutex::default() }
         })))

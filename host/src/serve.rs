@@ -3,6 +3,7 @@
 //! Built from the ground up (home, lock, database, house, catalog, socket, integrations, application) and drained from
 //! the top down: the socket first, so that nobody asks for what is ending, the database last.
 
+mod checking;
 mod memory;
 mod retention;
 
@@ -168,6 +169,7 @@ pub async fn run_until(
     let telling = tokio::spawn(manager.clone().accompany(ground.house.clone(), integrations.clone(), stop.clone()));
     let expiring = tokio::spawn(retention::run(ground.clone()));
     let tidying = tokio::spawn(memory::run());
+    let checking = tokio::spawn(checking::run(ground.clone()));
     tracing::info!(home = %home.root().display(), socket = %socket.display(), "serving");
     manager.ready();
     on_ready(&Ready { pid: std::process::id(), home, socket });
@@ -176,6 +178,7 @@ pub async fn run_until(
     tracing::info!("stopping");
     expiring.abort();
     tidying.abort();
+    checking.abort();
     telling.abort();
     let bound = REQUESTS_GRACE + Duration::from_millis(ground.config.integrations.stop_within_ms) + DRAIN_MARGIN;
     manager.stopping(bound);

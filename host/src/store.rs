@@ -4,6 +4,7 @@
 
 mod audit;
 mod crashes;
+mod damage;
 mod entities;
 mod error;
 mod history;
@@ -12,6 +13,7 @@ mod kv;
 mod opening;
 mod queue;
 mod readers;
+mod rescue;
 mod schema;
 mod seal;
 mod upgrades;
@@ -28,21 +30,25 @@ use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::ids::{IntegrationId, IntegrationType};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use utoipa::ToSchema;
 
+use self::damage::Damage;
 use self::error::Fault;
+use self::opening::Opened;
 use self::queue::Pending;
 use self::readers::Readers;
+use self::rescue::{Remembered, Rescues};
 use self::seal::Seal;
 use self::writer::{Message, Work, Writer};
 use crate::gateway::Hosting;
 
 pub use self::audit::{AuditEntry, AuditQuery};
 pub use self::crashes::{CrashRow, MovedRow};
-pub(crate) use self::entities::{EntityChange, EntityRow};
+pub(crate) use self::entities::{EntityChange, EntityRow, LastValue, StateRow};
 pub use self::error::StoreError;
 pub(crate) use self::queue::{Effect, QueueState, ReadingQueue, ReadingRow};
+pub use self::rescue::Rescue;
 pub(crate) use self::upgrades::Written;
 pub use self::upgrades::{GenerationRow, Pin, Trial, UpgradeRow};
 
@@ -102,21 +108,27 @@ pub struct Store(Arc<StoreParts>);
 struct StoreParts {
     path: PathBuf,
     policy: CommitPolicy,
-    seal: Seal,
+    seal: Arc<Seal>,
     messages: Sender<Message>,
     pending: Arc<Pending>,
-    readers: Readers,
+    readers: Arc<Readers>,
+    rescues: Arc<Rescues>,
+    /// Integrations were changed since all but the history was copied.
+    changed: Notify,
 }
 
 impl Store {
-    /// Opens (and migrates) the database; makes the key file when there is none. Blocks.
+    /// Opens (and migrates) the database; makes the key file when there is none. What can be read of a damaged one goes
+    /// on in a new one ([`Store::rescue`]). Blocks.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn open(database: &Path, key_file: &Path, commits: CommitPolicy) -> Result<Self, StoreError> {
-        let (connection, seal) = opening::open(database, key_file, commits)?;
-        let next_ordinal = opening::next_ordinal(&connection)
-            .map_err(|fault| fault.at(database, "reading the number of the next reading"))?;
+        let Opened { connection, seal, next_ordinal, rescue } = opening::open(database, key_file, commits)?;
+        let rescues = Arc::new(Rescues::default());
+        rescues.done(rescue);
+        rescues.hold(database);
+        let (seal, readers) = (Arc::new(seal), Arc::new(Readers::new(database)));
         let pending = Arc::new(Pending::default());
         let (messages, received) = mpsc::channel();
         let writer = Writer {
@@ -126,6 +138,7 @@ impl Store {
             messages: received,
             pending: Arc::clone(&pending),
             next_ordinal,
+            damage: Damage::new(database.to_owned(), Arc::clone(&seal), Arc::clone(&readers), Arc::clone(&rescues)),
         };
         std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).map_err(|source| {
             StoreError::File { path: database.display().to_string(), doing: "starting its writer", source }
@@ -136,7 +149,9 @@ impl Store {
             seal,
             messages,
             pending,
-            readers: Readers::new(database),
+            readers,
+            rescues,
+            changed: Notify::new(),
         })))
     }
 
@@ -159,6 +174,58 @@ impl Store {
     /// Why readings are not written at present, and how many were given up since; `None` while all is well.
     pub fn readings_problem(&self) -> Option<(StoreError, u64)> {
         self.0.pending.failure().map(|(fault, lost)| (fault.at(&self.0.path, "writing readings"), lost))
+    }
+
+    /// How the database was damaged and left behind, as long as the damaged one is kept.
+    pub fn rescue(&self) -> Option<Rescue> {
+        self.0.rescues.last()
+    }
+
+    /// Why a damaged database is still the one in use; `None` while all is well.
+    pub fn damage(&self) -> Option<String> {
+        self.0.rescues.failed()
+    }
+
+    /// Reads every page of the file; when one is damaged, the database is left behind. Resolves then.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        let path = self.0.path.clone();
+        let file = self.0.readers.file();
+        let found = tokio::task::spawn_blocking(move || {
+            rescue::look(&path).and_then(|found| found.map_or(Ok(()), |problem| Err(Fault::damage(problem))))
+        })
+        .await;
+        match found {
+            Ok(Err(fault)) if fault.is_damage() => self.leave_behind(file, &fault).await,
+            Ok(looked) => looked.map_err(|fault| fault.at(&self.0.path, "looking at every page")),
+            Err(panic) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Copies everything but the history, so that a rescue has it: in the place of the copy before. Resolves then.
+    pub async fn keep(&self) -> Result<(), StoreError> {
+        let (path, Some(file)) = (self.0.path.clone(), self.0.rescues.file()) else { return Ok(()) };
+        let kept = tokio::task::spawn_blocking(move || rescue::keep(&path, &file)).await;
+        kept.unwrap_or_else(|panicked| match panicked.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(StoreError::Closed),
+        })
+    }
+
+    /// Resolves when integrations were changed since the last call resolved.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// Has the writer leave the file with this number behind, unless it did.
+    async fn leave_behind(&self, file: u64, fault: &Fault) -> Result<(), StoreError> {
+        let (readers, fault) = (Arc::clone(&self.0.readers), fault.copy());
+        self.write("leaving it behind", move |_| if readers.file() == file { Err(fault.copy()) } else { Ok(()) }).await
+    }
+
+    /// What the house knows of its entities, for a database that no longer tells; called on the writer's thread.
+    pub(crate) fn remember(&self, what: Arc<Remembered>) {
+        self.0.rescues.remember(what);
     }
 
     /// How the readings' queue is.
@@ -208,7 +275,7 @@ impl Store {
     async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
-        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = Work::new(work);
         self.0.messages.send(Message::Job(Box::new(job))).map_err(|_| StoreError::Closed)?;
@@ -219,13 +286,28 @@ impl Store {
     async fn read<T: Send + 'static>(
         &self,
         doing: &'static str,
-        query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        query: impl Fn(&Connection) -> Result<T, Fault> + Send + Sync + 'static,
     ) -> Result<T, StoreError> {
+        let query = Arc::new(query);
+        match self.read_once(Arc::clone(&query)).await? {
+            (file, Err(fault)) if fault.is_damage() => {
+                self.leave_behind(file, &fault).await?;
+                self.read_once(query).await?.1
+            }
+            (_, read) => read,
+        }
+        .map_err(|fault| fault.at(&self.0.path, doing))
+    }
+
+    async fn read_once<T: Send + 'static>(
+        &self,
+        query: Arc<impl Fn(&Connection) -> Result<T, Fault> + Send + Sync + 'static>,
+    ) -> Result<(u64, Result<T, Fault>), StoreError> {
         let _permit = self.0.readers.permits().acquire().await.map_err(|_| StoreError::Closed)?;
         let store = self.clone();
-        let result = tokio::task::spawn_blocking(move || store.0.readers.run(query)).await;
+        let result = tokio::task::spawn_blocking(move || store.0.readers.run(&*query)).await;
         match result {
-            Ok(result) => result.map_err(|fault| fault.at(&self.0.path, doing)),
+            Ok(result) => Ok(result),
             Err(panic) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
             Err(_) => Err(StoreError::Closed),
         }

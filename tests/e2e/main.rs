@@ -4,6 +4,7 @@ mod answers;
 mod bad_input;
 mod costs;
 mod crashes;
+mod damaged;
 mod deactivating;
 mod files;
 mod flows;

@@ -32,7 +32,8 @@ impl App {
             socket: shown(&self.0.socket),
             database: shown(&home.database()),
             database_bytes: database_bytes(&home.database()),
-            database_problem: ground.store.readings_problem().map_or(String::new(), |(error, lost)| told(&error, lost)),
+            database_problem: self.database_problem(),
+            database_rescue: ground.store.rescue().map_or(String::new(), |rescue| rescue.to_string()),
             config_file: shown(&home.config_file()),
             plugins_folder: self.plugins_folder_get(),
             plugins: counted(ground.catalog.verdicts().iter().map(|verdict| word_of(&verdict.decision))),
@@ -45,6 +46,17 @@ impl App {
             entities: u32::try_from(attached().count()).unwrap_or(u32::MAX),
             states: u32::try_from(states).unwrap_or(u32::MAX),
             log: LogStatus { kept: log.kept, displaced: log.displaced, dropped: log.dropped },
+        }
+    }
+}
+
+impl App {
+    /// Why nothing is written, or why a damaged database is still in use; empty while neither is so.
+    fn database_problem(&self) -> String {
+        let store = &self.ground().store;
+        match store.readings_problem() {
+            Some((error, lost)) => told(&error, lost),
+            None => store.damage().unwrap_or_default(),
         }
     }
 }

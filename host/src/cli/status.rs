@@ -31,6 +31,9 @@ fn text(status: &Status, output: &Output) -> String {
     if !status.database_problem.is_empty() {
         database = format!("{database}\n{}", output.paint(Tone::Bad, &status.database_problem));
     }
+    if !status.database_rescue.is_empty() {
+        database = format!("{database}\n{}", output.paint(Tone::Warn, &status.database_rescue));
+    }
     let mut rows = vec![
         ("Gatehouse", format!("{} (plugin API {}), process {}", status.version, status.api_version, status.pid)),
         ("Running", format!("{}, since {}", when::span(status.uptime_ms), when::local(status.started_at_ms))),

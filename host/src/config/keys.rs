@@ -179,6 +179,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("history", "keep_days", count(0, 36_500), "How many days readings are kept; 0 keeps them for ever."),
     key("history", "expire_every_ms", millis(10, 30 * DAY), "How often old readings are deleted."),
+    key(
+        "history",
+        "check_every_ms",
+        millis(10, 365 * DAY),
+        "How often every page of the database is read to see whether it is damaged; the first time at the start.",
+    ),
     key("history", "commit_every_ms", millis(1, 10_000), "The longest time between a reading and its commit."),
     key("history", "commit_rows", count(1, 1_000_000), "The most readings in one commit."),
     key(

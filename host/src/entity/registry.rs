@@ -7,7 +7,7 @@ use gatehouse_plugin_api::ids::{EntityAddress, IntegrationId, StateAddress, Stat
 use gatehouse_plugin_api::value::StateKind;
 
 use super::{Attachment, Entity, LiveState, name_key};
-use crate::store::EntityRow;
+use crate::store::{EntityRow, LastValue, StateRow};
 
 /// Everything that is known, by integration.
 #[derive(Debug, Default)]
@@ -45,6 +45,17 @@ pub(super) struct Slot {
     /// As declared; `None` when the declaration no longer has it.
     pub(super) kind: Option<StateKind>,
     pub(super) live: Option<Arc<LiveState>>,
+}
+
+impl Slot {
+    fn row(&self, name_key: &str) -> StateRow {
+        let last = self.live.as_ref().map(|live| LastValue {
+            value: live.value.clone(),
+            changed_at_ms: live.changed_at_ms,
+            last_seen_ms: live.last_seen_ms,
+        });
+        StateRow { id: self.id, name_key: name_key.to_owned(), last }
+    }
 }
 
 impl Known {
@@ -200,6 +211,20 @@ impl Registry {
     pub(super) fn counts(&self) -> (u64, u64) {
         let attached = || self.rooms.values().flat_map(Room::known).filter(|known| known.attached());
         (attached().count() as u64, attached().flat_map(Known::live).count() as u64)
+    }
+
+    /// Everything as it is kept in the database.
+    pub(super) fn rows(&self) -> Vec<EntityRow> {
+        let row = |known: &Known| EntityRow {
+            id: known.id,
+            integration: known.entity.address.integration.clone(),
+            declaration: known.entity.declaration.clone(),
+            attachment: known.entity.attachment,
+            created_at_ms: known.entity.created_at_ms,
+            person_label: known.entity.person_label.clone(),
+            states: known.states.iter().map(|(key, slot)| slot.row(key)).collect(),
+        };
+        self.rooms.values().flat_map(Room::known).map(row).collect()
     }
 
     /// Every entity, in no order.

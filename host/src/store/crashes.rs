@@ -38,6 +38,8 @@ pub struct MovedRow {
     pub why: String,
 }
 
+pub(super) const COLUMNS: &str = "id, integration_id, fold, count, first_at_ms, last_at_ms, record";
+
 impl Store {
     /// Keeps a crash: an equal one (same `fold`) is counted, else it is a new row, for which the oldest may have to go.
     /// Resolves after the commit with its number.
@@ -79,10 +81,10 @@ impl Store {
     pub async fn crash_list(&self, of: Option<&IntegrationId>) -> Result<Vec<CrashRow>, StoreError> {
         let (store, of) = (self.clone(), of.cloned());
         self.read("reading the crashes", move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, integration_id, fold, count, first_at_ms, last_at_ms, record FROM crashes \
-                 WHERE ?1 IS NULL OR integration_id = ?1 ORDER BY last_at_ms DESC, id DESC",
-            )?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM crashes WHERE ?1 IS NULL OR integration_id = ?1 \
+                 ORDER BY last_at_ms DESC, id DESC"
+            ))?;
             let mut rows = statement.query([of.as_ref().map(IntegrationId::as_str)])?;
             let mut crashes = Vec::new();
             while let Some(row) = rows.next()? {
@@ -100,9 +102,7 @@ impl Store {
     pub async fn crash_get(&self, id: i64) -> Result<Option<CrashRow>, StoreError> {
         let store = self.clone();
         self.read("reading a crash", move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, integration_id, fold, count, first_at_ms, last_at_ms, record FROM crashes WHERE id = ?1",
-            )?;
+            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM crashes WHERE id = ?1"))?;
             let mut rows = statement.query([id])?;
             rows.next()?.map(|row| crash(store.seal(), row)).transpose()
         })
@@ -159,7 +159,7 @@ impl Store {
         self.read("reading who was moved", move |connection| {
             let mut statement = connection.prepare_cached("SELECT at_ms, why FROM moved WHERE integration_id = ?1")?;
             let row = statement.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-            Ok(row.map(|(at_ms, why)| MovedRow { integration_id: id, at_ms, why }))
+            Ok(row.map(|(at_ms, why)| MovedRow { integration_id: id.clone(), at_ms, why }))
         })
         .await
     }
@@ -169,7 +169,7 @@ fn place<'a>(id: &'a IntegrationId, fold: &'a str) -> Place<'a> {
     Place { table: "crashes", integration: id.as_str(), key: fold }
 }
 
-fn crash(seal: &Seal, row: &Row<'_>) -> Result<CrashRow, Fault> {
+pub(super) fn crash(seal: &Seal, row: &Row<'_>) -> Result<CrashRow, Fault> {
     let id: i64 = row.get(0)?;
     let at = format!("crashes {id}");
     let integration = row.get::<_, String>(1)?;

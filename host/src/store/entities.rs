@@ -50,7 +50,8 @@ pub(crate) enum EntityChange {
     Attach { id: i64, attachment: Attachment },
 }
 
-const COLUMNS: &str = "id, integration_id, declaration, attachment, created_at_ms, person_label";
+pub(super) const COLUMNS: &str = "id, integration_id, declaration, attachment, created_at_ms, person_label";
+pub(super) const STATE_COLUMNS: &str = "id, name_key, kind, number, whole, text, changed_at_ms, last_seen_ms";
 
 impl Store {
     /// Every entity of every integration.
@@ -154,7 +155,7 @@ fn add_states(connection: &Connection, entity_id: i64, declaration: &EntityDecla
     Ok(())
 }
 
-fn entity(connection: &Connection, row: &Row<'_>) -> Result<EntityRow, Fault> {
+pub(super) fn entity(connection: &Connection, row: &Row<'_>) -> Result<EntityRow, Fault> {
     let id: i64 = row.get(0)?;
     let at = format!("entities {id}");
     Ok(EntityRow {
@@ -169,21 +170,53 @@ fn entity(connection: &Connection, row: &Row<'_>) -> Result<EntityRow, Fault> {
 }
 
 fn states(connection: &Connection, entity_id: i64) -> Result<Vec<StateRow>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, name_key, kind, number, whole, text, changed_at_ms, last_seen_ms FROM states WHERE entity_id = ?1",
-    )?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {STATE_COLUMNS} FROM states WHERE entity_id = ?1"))?;
     let mut rows = statement.query([entity_id])?;
     let mut states = Vec::new();
     while let Some(row) = rows.next()? {
-        let id = row.get(0)?;
-        let last = values::read(row, 2, || format!("states {id}"))?;
-        let last = match (last, row.get(6)?, row.get(7)?) {
-            (Some(value), Some(changed_at_ms), Some(last_seen_ms)) => {
-                Some(LastValue { value, changed_at_ms, last_seen_ms })
-            }
-            _ => None,
-        };
-        states.push(StateRow { id, name_key: row.get(1)?, last });
+        states.push(state(row)?);
     }
     Ok(states)
+}
+
+pub(super) fn state(row: &Row<'_>) -> Result<StateRow, Fault> {
+    let id = row.get(0)?;
+    let last = match (values::read(row, 2, || format!("states {id}"))?, row.get(6)?, row.get(7)?) {
+        (Some(value), Some(changed_at_ms), Some(last_seen_ms)) => {
+            Some(LastValue { value, changed_at_ms, last_seen_ms })
+        }
+        _ => None,
+    };
+    Ok(StateRow { id, name_key: row.get(1)?, last })
+}
+
+/// Writes an entity as it was under its number, and the states of it that are not there.
+pub(super) fn put_back(connection: &Connection, row: &EntityRow) -> Result<(), Fault> {
+    connection
+        .prepare_cached(&format!(
+            "INSERT OR IGNORE INTO entities ({COLUMNS}, name_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+        ))?
+        .execute(params![
+            row.id,
+            row.integration.as_str(),
+            json("entities", &row.declaration)?,
+            to_word(&row.attachment),
+            row.created_at_ms,
+            row.person_label,
+            name_key(row.declaration.name.as_str()),
+        ])?;
+    let mut insert = connection.prepare_cached(&format!(
+        "INSERT OR IGNORE INTO states ({STATE_COLUMNS}, entity_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+    ))?;
+    for state in &row.states {
+        let last = state.last.as_ref();
+        let (kind, number, whole, text) = match last.map(|last| values::columns(&last.value)) {
+            Some((kind, number, whole, text)) => (Some(kind), number, whole, text),
+            None => (None, None, None, None),
+        };
+        let (changed, seen) = (last.map(|last| last.changed_at_ms), last.map(|last| last.last_seen_ms));
+        insert.execute(params![state.id, state.name_key, kind, number, whole, text, changed, seen, row.id])?;
+    }
+    Ok(())
 }

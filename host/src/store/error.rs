@@ -23,7 +23,7 @@ pub enum StoreError {
     },
     /// The file is not a database, or its pages contradict each other.
     #[error(
-        "the database {path} is damaged ({problem}): put a copy in its place ({path}.before-… is one), or move it away to begin anew"
+        "the database {path} is damaged ({problem}), and what can be read of it could not be saved yet: it is tried again every minute; or stop the daemon and put a copy in its place"
     )]
     Damaged {
         /// The file.
@@ -133,6 +133,25 @@ impl Fault {
         Self::Row { row: row.into(), problem: problem.to_string() }
     }
 
+    /// Whether the file itself is damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Sql(error) if is_damage(error))
+    }
+
+    /// SQLite's own word for it.
+    pub(super) fn problem(&self) -> String {
+        match self {
+            Self::Row { row, problem } => format!("{row}: {problem}"),
+            Self::Sql(error) => error.to_string(),
+        }
+    }
+
+    /// Damage that was found otherwise than by SQLite's refusal.
+    pub(super) fn damage(problem: String) -> Self {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        Self::Sql(rusqlite::Error::SqliteFailure(code, Some(problem)))
+    }
+
     /// The error for a person.
     pub(super) fn at(self, path: &Path, doing: &'static str) -> StoreError {
         match self {
@@ -156,13 +175,17 @@ impl Fault {
     }
 }
 
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
 /// Sorts SQLite's errors by what a person has to do.
 pub(super) fn sql_error(error: rusqlite::Error, path: &Path, doing: &'static str) -> StoreError {
     let path = path.display().to_string();
+    if is_damage(&error) {
+        return StoreError::Damaged { path, problem: error.to_string() };
+    }
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            StoreError::Damaged { path, problem: error.to_string() }
-        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path, doing },
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path, doing },
         Some(ErrorCode::DiskFull) => StoreError::Full { path, doing },

@@ -10,6 +10,10 @@ use super::seal::{Place, Seal};
 use super::verdicts::{from_json, from_word, json, to_word};
 use super::{IntegrationRow, Store, StoreError};
 
+pub(super) const COLUMNS: &str = "id, integration_type, title, desired, hosting, unique_id, info_message, \
+                                  created_at_ms, last_good_sha256";
+pub(super) const ATTRIBUTE_COLUMNS: &str = "integration_id, key, plain, sealed";
+
 impl Store {
     /// Keeps an integration, whole. Resolves after the commit.
     ///
@@ -54,7 +58,9 @@ impl Store {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.0.changed.notify_one();
+        Ok(())
     }
 
     /// Every integration, by id.
@@ -64,10 +70,8 @@ impl Store {
     pub async fn integration_list(&self) -> Result<Vec<IntegrationRow>, StoreError> {
         let store = self.clone();
         self.read("reading the integrations", move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, integration_type, title, desired, hosting, unique_id, info_message, created_at_ms, \
-                 last_good_sha256 FROM integrations ORDER BY id",
-            )?;
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM integrations ORDER BY id"))?;
             let mut rows = statement.query([])?;
             let mut integrations = Vec::new();
             while let Some(row) = rows.next()? {
@@ -89,7 +93,9 @@ impl Store {
             connection.prepare_cached("DELETE FROM kv WHERE integration_id = ?1")?.execute([id.as_str()])?;
             Ok(())
         })
-        .await
+        .await?;
+        self.0.changed.notify_one();
+        Ok(())
     }
 }
 
@@ -98,6 +104,12 @@ fn place<'a>(id: &'a IntegrationId, key: &'a str) -> Place<'a> {
 }
 
 fn integration(connection: &Connection, seal: &Seal, row: &Row<'_>) -> Result<IntegrationRow, Fault> {
+    let row = bare(row)?;
+    Ok(IntegrationRow { attributes: attributes(connection, seal, &row.id)?, ..row })
+}
+
+/// Without its attributes.
+pub(super) fn bare(row: &Row<'_>) -> Result<IntegrationRow, Fault> {
     let id: String = row.get(0)?;
     let at = format!("integrations {id}");
     let id = IntegrationId::new(&id).map_err(|error| Fault::row(&at, error))?;
@@ -110,27 +122,35 @@ fn integration(connection: &Connection, seal: &Seal, row: &Row<'_>) -> Result<In
         info_message: row.get(6)?,
         created_at_ms: row.get(7)?,
         last_good_sha256: row.get(8)?,
-        attributes: attributes(connection, seal, &id)?,
+        attributes: AttributeValues::default(),
         id,
     })
 }
 
 pub(super) fn attributes(connection: &Connection, seal: &Seal, id: &IntegrationId) -> Result<AttributeValues, Fault> {
     let mut statement =
-        connection.prepare_cached("SELECT key, plain, sealed FROM attributes WHERE integration_id = ?1")?;
+        connection.prepare_cached(&format!("SELECT {ATTRIBUTE_COLUMNS} FROM attributes WHERE integration_id = ?1"))?;
     let mut rows = statement.query([id.as_str()])?;
     let mut values = AttributeValues::default();
     while let Some(row) = rows.next()? {
-        let key: String = row.get(0)?;
-        let at = format!("attributes {id}/{key}");
-        let plain: Option<String> = row.get(1)?;
-        if let Some(text) = plain {
-            values.set_plain(&key, from_json::<PlainValue>(&at, &text)?);
-        } else {
-            let opened = seal.open(place(id, &key), &row.get::<_, Vec<u8>>(2)?)?;
-            let text = String::from_utf8(opened).map_err(|_| Fault::row(&at, "the secret is not text"))?;
-            values.set_secret(&key, Secret::new(text));
-        }
+        attribute(Some(seal), row, &mut values)?;
     }
     Ok(values)
+}
+
+/// Reads one attribute into `values`; without a seal only one in clear.
+pub(super) fn attribute(seal: Option<&Seal>, row: &Row<'_>, values: &mut AttributeValues) -> Result<(), Fault> {
+    let (id, key): (String, String) = (row.get(0)?, row.get(1)?);
+    let at = format!("attributes {id}/{key}");
+    let id = IntegrationId::new(&id).map_err(|error| Fault::row(&at, error))?;
+    let plain: Option<String> = row.get(2)?;
+    if let Some(text) = plain {
+        values.set_plain(&key, from_json::<PlainValue>(&at, &text)?);
+    } else {
+        let seal = seal.ok_or_else(|| Fault::row(&at, "it is sealed"))?;
+        let opened = seal.open(place(&id, &key), &row.get::<_, Vec<u8>>(3)?)?;
+        let text = String::from_utf8(opened).map_err(|_| Fault::row(&at, "the secret is not text"))?;
+        values.set_secret(&key, Secret::new(text));
+    }
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! What integrations keep for themselves: key-value data and secrets, all values sealed.
 
 use gatehouse_plugin_api::ids::IntegrationId;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::Fault;
 use super::seal::{Place, Seal};
 use super::{KvSpace, Store, StoreError};
+
+pub(super) const COLUMNS: &str = "integration_id, space, key, sealed";
 
 impl KvSpace {
     fn word(self) -> &'static str {
@@ -98,6 +100,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether a row holds a value that opens.
+pub(super) fn check(seal: &Seal, row: &Row<'_>) -> Result<(), Fault> {
+    let (id, word, key): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let at = format!("kv {id}/{key}");
+    let id = IntegrationId::new(&id).map_err(|error| Fault::row(&at, error))?;
+    let space = [KvSpace::Data, KvSpace::Secrets].into_iter().find(|space| space.word() == word);
+    let space = space.ok_or_else(|| Fault::row(&at, format!("{word:?} is no space")))?;
+    seal.open(space.place(&id, &key), &row.get::<_, Vec<u8>>(3)?).map(drop)
 }
 
 /// Sets or deletes a value within a transaction.

@@ -17,28 +17,59 @@ const CACHE_KIB: i64 = 512;
 pub(super) struct Readers {
     path: PathBuf,
     permits: Semaphore,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
+}
+
+/// Connections that wait for a query, all to the same file.
+#[derive(Debug, Default)]
+struct Idle {
+    /// Another one with each file that took the database's place.
+    file: u64,
+    connections: Vec<Connection>,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), permits: Semaphore::new(CONNECTIONS), idle: Mutex::new(Vec::new()) }
+        Self { path: path.to_owned(), permits: Semaphore::new(CONNECTIONS), idle: Mutex::default() }
     }
 
     pub(super) fn permits(&self) -> &Semaphore {
         &self.permits
     }
 
-    /// Runs a query on an idle connection or a new one. Blocks; the caller holds a permit.
-    pub(super) fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let idle = self.idle.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect()?,
+    /// Runs a query on an idle connection or a new one; the number of the file that it looked into. Blocks; the caller
+    /// holds a permit.
+    pub(super) fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Fault>) -> (u64, Result<T, Fault>) {
+        let (file, connection) = {
+            let mut idle = self.idle.lock();
+            // Opened under the lock, so that it is not one file's database and another one's log.
+            let connection = idle.connections.pop().map_or_else(|| self.connect(), Ok);
+            (idle.file, connection)
+        };
+        let connection = match connection {
+            Ok(connection) => connection,
+            Err(fault) => return (file, Err(fault)),
         };
         let result = query(&connection);
-        self.idle.lock().push(connection);
-        result
+        let mut idle = self.idle.lock();
+        if idle.file == file {
+            idle.connections.push(connection);
+        }
+        (file, result)
+    }
+
+    /// The number of the file that is the database now.
+    pub(super) fn file(&self) -> u64 {
+        self.idle.lock().file
+    }
+
+    /// Has another file take the database's place, while no connection is opened; those there are see the old one to
+    /// their end.
+    pub(super) fn replace<E>(&self, replace: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let mut idle = self.idle.lock();
+        idle.connections.clear();
+        idle.file += 1;
+        replace()
     }
 
     fn connect(&self) -> Result<Connection, Fault> {
@@ -51,6 +82,6 @@ impl Readers {
 
     /// Closes the idle connections, so that the writer's end can fold the log in.
     pub(super) fn close(&self) {
-        self.idle.lock().clear();
+        self.idle.lock().connections.clear();
     }
 }

@@ -26,6 +26,14 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     migrate_by(connection, path, MIGRATIONS)
 }
 
+/// Gives a new database the schema that another one has; the newest where that one does not say.
+pub(super) fn as_in(new: &mut Connection, old: &Connection, path: &Path) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len();
+    let found = version(old).ok().and_then(|found| usize::try_from(found).ok());
+    let to = found.filter(|found| (1..=known).contains(found)).unwrap_or(known);
+    Migrations::from_slice(MIGRATIONS).to_version(new, to).map_err(|error| not_migrated(error, path))
+}
+
 fn migrate_by(connection: &mut Connection, path: &Path, migrations: &[M<'static>]) -> Result<(), StoreError> {
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     let found = version(connection).map_err(|error| sql_error(error, path, "reading its schema version"))?;
@@ -40,10 +48,14 @@ fn migrate_by(connection: &mut Connection, path: &Path, migrations: &[M<'static>
     if found > 0 {
         copy_before(connection, path, known)?;
     }
-    Migrations::from_slice(migrations).to_latest(connection).map_err(|error| match error {
+    Migrations::from_slice(migrations).to_latest(connection).map_err(|error| not_migrated(error, path))
+}
+
+fn not_migrated(error: rusqlite_migration::Error, path: &Path) -> StoreError {
+    match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => sql_error(err, path, "changing its schema"),
         other => StoreError::Row { row: format!("schema of {}", path.display()), problem: other.to_string() },
-    })
+    }
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {

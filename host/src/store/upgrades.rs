@@ -64,6 +64,8 @@ pub struct UpgradeRow {
 /// A value that a generation wrote before it took over; `None` is a deletion.
 pub(crate) type Written = (KvSpace, String, Option<Vec<u8>>);
 
+pub(super) const COLUMNS: &str = "granted, pin, trial, integration_id";
+
 impl Store {
     /// What an integration is held to.
     ///
@@ -72,8 +74,8 @@ impl Store {
     pub async fn upgrade_get(&self, id: &IntegrationId) -> Result<UpgradeRow, StoreError> {
         let id = id.clone();
         self.read("reading what an integration is held to", move |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT granted, pin, trial, integration_id FROM upgrades WHERE integration_id = ?1")?;
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM upgrades WHERE integration_id = ?1"))?;
             let mut rows = statement.query([id.as_str()])?;
             match rows.next()? {
                 Some(row) => held_to(row),
@@ -89,8 +91,7 @@ impl Store {
     /// When it cannot be read.
     pub async fn upgrade_list(&self) -> Result<Vec<UpgradeRow>, StoreError> {
         self.read("reading what integrations are held to", move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT granted, pin, trial, integration_id FROM upgrades")?;
+            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM upgrades"))?;
             let mut rows = statement.query([])?;
             let mut all = Vec::new();
             while let Some(row) = rows.next()? {
@@ -235,7 +236,7 @@ fn save(connection: &Connection, id: &IntegrationId, held: &UpgradeRow) -> Resul
     Ok(())
 }
 
-fn held_to(row: &Row<'_>) -> Result<UpgradeRow, Fault> {
+pub(super) fn held_to(row: &Row<'_>) -> Result<UpgradeRow, Fault> {
     let at = format!("upgrades {}", row.get::<_, String>(3)?);
     let text = |column: usize| row.get::<_, Option<String>>(column);
     Ok(UpgradeRow {

@@ -9,6 +9,9 @@ use super::{Store, StoreError};
 use crate::plugin::Verdict;
 use crate::reason::{Reason, ReasonCode};
 
+pub(super) const COLUMNS: &str =
+    "file_name, decision, reason_code, sentence, cause, sha256, size_bytes, manifest, decided_at_ms";
+
 impl Store {
     /// Keeps a verdict, replacing the one of the same file name. Resolves after the commit.
     ///
@@ -44,10 +47,8 @@ impl Store {
     /// When it cannot be read.
     pub async fn verdict_list(&self) -> Result<Vec<Verdict>, StoreError> {
         self.read("reading the verdicts", |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT file_name, decision, reason_code, sentence, cause, sha256, size_bytes, manifest, \
-                 decided_at_ms FROM verdicts ORDER BY file_name",
-            )?;
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM verdicts ORDER BY file_name"))?;
             let mut rows = statement.query([])?;
             let mut verdicts = Vec::new();
             while let Some(row) = rows.next()? {
@@ -59,7 +60,7 @@ impl Store {
     }
 }
 
-fn verdict(row: &Row<'_>) -> Result<Verdict, Fault> {
+pub(super) fn verdict(row: &Row<'_>) -> Result<Verdict, Fault> {
     let file_name: String = row.get(0)?;
     let place = format!("verdicts {file_name}");
     let code: String = row.get(2)?;

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::CommitPolicy;
+use super::damage::Damage;
 use super::error::Fault;
 use super::queue::{self, Batch, Pending};
 
@@ -33,7 +34,7 @@ pub(super) enum Message {
 
 /// One piece of work inside a transaction.
 pub(super) trait Job: Send {
-    /// Does it; runs inside a savepoint of its own.
+    /// Does it; runs inside a savepoint of its own, and once more when the database was found damaged and replaced.
     fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
     /// Tells how it ended, after the commit.
     fn finish(self: Box<Self>, outcome: Result<(), Fault>);
@@ -41,7 +42,7 @@ pub(super) trait Job: Send {
 
 /// A closure as a job, its result handed to a waiter.
 pub(super) struct Work<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<T>,
     reply: oneshot::Sender<Result<T, Fault>>,
 }
@@ -49,23 +50,21 @@ pub(super) struct Work<T, F> {
 impl<T, F> Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    F: Fn(&Connection) -> Result<T, Fault> + Send,
 {
     pub(super) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, Fault>>) {
         let (reply, receiver) = oneshot::channel();
-        (Self { work: Some(work), result: None, reply }, receiver)
+        (Self { work, result: None, reply }, receiver)
     }
 }
 
 impl<T, F> Job for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    F: Fn(&Connection) -> Result<T, Fault> + Send,
 {
     fn run(&mut self, connection: &Connection) -> Result<(), Fault> {
-        if let Some(work) = self.work.take() {
-            self.result = Some(work(connection)?);
-        }
+        self.result = Some((self.work)(connection)?);
         Ok(())
     }
 
@@ -89,6 +88,7 @@ pub(super) struct Writer {
     pub(super) messages: Receiver<Message>,
     pub(super) pending: Arc<Pending>,
     pub(super) next_ordinal: i64,
+    pub(super) damage: Damage,
 }
 
 impl Writer {
@@ -151,6 +151,14 @@ impl Writer {
             if waiting.is_empty() || !self.pending.is_failing() { self.pending.take(self.policy.rows) } else { None };
         let mut outcome = self.attempt(batch.as_ref(), &mut waiting, &mut done);
         if let Err(fault) = &outcome
+            && fault.is_damage()
+            && self.damage.leave_behind(&mut self.connection, fault, &self.policy)
+        {
+            done.extend(std::mem::take(&mut waiting));
+            waiting.extend(done.drain(..));
+            outcome = self.attempt(batch.as_ref(), &mut waiting, &mut done);
+        }
+        if let Err(fault) = &outcome
             && !waiting.is_empty()
             && done.is_empty()
             && let Some(batch) = batch.take()
@@ -174,7 +182,9 @@ impl Writer {
         waiting: &mut VecDeque<Box<dyn Job>>,
         done: &mut Vec<Box<dyn Job>>,
     ) -> Result<(), Fault> {
-        let outcome = self.fill(batch, waiting, done).and_then(|next_ordinal| {
+        let filled =
+            self.damage.ready(&mut self.connection, &self.policy).and_then(|()| self.fill(batch, waiting, done));
+        let outcome = filled.and_then(|next_ordinal| {
             self.connection.execute_batch("COMMIT")?;
             self.next_ordinal = next_ordinal;
             Ok(())
@@ -206,6 +216,11 @@ impl Writer {
                 Ok(()) => {
                     done.push(job);
                     self.connection.execute_batch("RELEASE job")?;
+                }
+                // A damaged file is nothing that the job could do without: all begins anew in another one.
+                Err(fault) if fault.is_damage() => {
+                    waiting.push_front(job);
+                    return Err(fault);
                 }
                 // A full disk and the like end the whole transaction, not the statement alone.
                 Err(fault) if self.connection.is_autocommit() => {

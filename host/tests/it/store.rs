@@ -1,5 +1,7 @@
 //! The database as other rooms and a person meet it.
 
+mod damaged;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -240,17 +242,6 @@ async fn refuses_a_newer_database_with_a_sentence() {
     let error = place.open().unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 4_000, .. }));
     assert!(error.to_string().contains("update Gatehouse"), "{error}");
-}
-
-#[tokio::test]
-async fn refuses_a_damaged_database_with_a_sentence() {
-    for content in [b"this is not a database, whatever its name says".repeat(100), vec![0xff; 8192]] {
-        let place = Place::new();
-        fs::write(place.database(), content).unwrap();
-        let error = place.open().unwrap_err();
-        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
-        assert!(error.to_string().contains("move it away"), "{error}");
-    }
 }
 
 #[tokio::test]

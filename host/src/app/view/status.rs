@@ -31,6 +31,9 @@ pub struct Status {
     pub database_bytes: u64,
     /// Why readings are not written to the history at present; empty while they are. Writing goes on by itself.
     pub database_problem: String,
+    /// How the database was found damaged and what was saved of it, as long as the damaged file is kept; empty else.
+    #[serde(default)]
+    pub database_rescue: String,
     /// The configuration file, which need not exist.
     pub config_file: String,
     /// The plugins folder and whether it can be used.
