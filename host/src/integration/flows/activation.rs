@@ -12,14 +12,17 @@ use super::target::taken;
 use crate::gateway::{Hosting, clip};
 use crate::integration::OperationError;
 use crate::integration::attributes::{self, BASE, Given};
+use crate::integration::flow_view::FlowKind;
 use crate::integration::supervisor::{Activation, Input, Running, fields_of, validate};
 use crate::integration::view::{Actual, IntegrationView};
 use crate::store::{Desired, IntegrationRow};
 
 /// What running in the daemon's own process risks.
-const IN_PROCESS: &str = "The configuration runs it IN THE DAEMON'S OWN PROCESS: nothing holds it there. It can do all that the \
-     daemon can, and a crash of it is a crash of the whole daemon. Go on only if you trust it like Gatehouse itself; else \
-     take `hosting` out of its part of the configuration first.";
+const IN_PROCESS: &str = "The configuration runs it IN THE DAEMON'S OWN PROCESS: nothing holds it there. It can do all \
+     that the daemon can, and a crash of it is a crash of the whole daemon. Go on only if you trust it like Gatehouse \
+     itself; else give it up, and take `hosting` out of its part of the configuration first.";
+/// The step that asks for it.
+const RISK: &str = "in_process";
 /// The step of the default flow that asks for settings.
 const SETTINGS: &str = "settings";
 /// The step of the default flow where there is nothing to set.
@@ -34,7 +37,6 @@ impl Flow {
         let verb = if self.target.existing.is_some() { "Set up" } else { "Activate" };
         let title = format!("{verb} {}", manifest.map_or(self.target.id.as_str(), |manifest| manifest.label.as_str()));
         let mut description = manifest.map(what_it_does).unwrap_or_default();
-        self.tell_risk(&mut description);
         let (step_id, kind) = if fields.is_empty() {
             // A confirmation has no place for errors but its text.
             if !errors.is_empty() {
@@ -48,11 +50,17 @@ impl Flow {
         Turn::Show { step, defaults }
     }
 
-    /// Says what running in the daemon's own process risks, to whoever is about to begin it.
-    pub(super) fn tell_risk(&self, description: &mut String) {
-        if self.registry.base().hosting(&self.target.id) == Hosting::InProcess {
-            push_line(description, IN_PROCESS);
-        }
+    /// Asks, before anything of the plugin is, whether it may run in the daemon's own process; not again of one that
+    /// is in use.
+    pub(super) fn risk_step(&self) -> Option<FlowStep> {
+        let in_use = self.target.existing.as_ref().is_some_and(|existing| existing.view().desired != Desired::Off);
+        let asks = self.kind == FlowKind::Activate && !in_use;
+        (asks && self.registry.base().hosting(&self.target.id) == Hosting::InProcess).then(|| FlowStep {
+            step_id: RISK.to_owned(),
+            title: format!("Run {} in the daemon's own process?", self.target.id),
+            description: IN_PROCESS.to_owned(),
+            kind: StepKind::Confirm,
+        })
     }
 
     /// The default flow's end.

@@ -62,6 +62,8 @@ impl From<GaveUp> for Turn {
 /// Who leads the flow at present.
 #[derive(Debug)]
 enum Lead {
+    /// The host, by what running in the daemon's own process risks; then the plugin.
+    Risk,
     /// The plugin.
     Own,
     /// The host, by the attribute specs.
@@ -135,6 +137,18 @@ impl Flow {
         if self.target.plugin.is_none() {
             return self.host_deactivation().await;
         }
+        match self.risk_step() {
+            Some(step) => {
+                self.lead = Lead::Risk;
+                self.note(Turn::Show { step, defaults: BTreeMap::new() })
+            }
+            None => self.open().await,
+        }
+    }
+
+    /// The plugin's first turn.
+    async fn open(&mut self) -> Turn {
+        self.lead = Lead::Own;
         let reply = self.ask(None).await;
         let mut turn = self.own_turn(reply).await;
         // The plugin's own first words say nothing of what it will be allowed to; the default form does.
@@ -142,7 +156,6 @@ impl Flow {
             (&self.lead, self.kind, &mut turn, &self.target.plugin)
         {
             push_line(&mut step.description, &needs(plugin.manifest()));
-            self.tell_risk(&mut step.description);
         }
         turn
     }
@@ -159,6 +172,7 @@ impl Flow {
             Err(errors) => return Ok(self.show_again(errors)),
         };
         Ok(match &mut self.lead {
+            Lead::Risk => self.open().await,
             Lead::Own => {
                 let reply = self.ask(Some(answer)).await;
                 self.own_turn(reply).await

@@ -46,9 +46,9 @@ impl Supervisor {
             };
             if let Some(reply) = reply {
                 let answer = outcome.clone().map_err(|error| match error.code {
-                    ErrorCode::Unsupported => OperationError::Conflict(format!(
-                        "{id} tells of its entities by itself, as they come and go: there is nothing to ask it for"
-                    )),
+                    ErrorCode::Unsupported => {
+                        OperationError::Conflict(format!("{id} has no list of entities to give: {}", error.message))
+                    }
                     _ => OperationError::Gateway { integration: id, error },
                 });
                 let _ = reply.send(answer);

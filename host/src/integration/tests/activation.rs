@@ -254,7 +254,14 @@ async fn in_process_is_for_those_that_the_configuration_names() {
     rig.plugins.put(&plugin("hue", "1.0.0", vec![]));
     rig.begin_and_confirm("hue").await;
     let flow = rig.begin_instance("hue", "hue-fast").await.unwrap();
+    let FlowState::Step { step, .. } = &flow.state else { panic!("{flow:?}") };
+    assert_eq!((step.step_id.as_str(), &step.kind), ("in_process", &StepKind::Confirm));
+    assert!(step.description.contains("a crash of it is a crash of the whole daemon"), "{}", step.description);
+    let flow = rig.answer(&flow, AttributeValues::default()).await.unwrap();
     rig.answer(&flow, AttributeValues::default()).await.unwrap();
+    let again = rig.begin(FlowKind::Activate, "hue-fast").await.unwrap();
+    let FlowState::Step { step, .. } = &again.state else { panic!("{again:?}") };
+    assert_eq!(step.step_id, "confirm", "not asked again while it is in use");
     let hosting = |name: &str| (rig.view(name).hosting, rig.view(name).pid.is_some());
     assert_eq!(hosting("hue"), (crate::gateway::Hosting::Isolated, true));
     assert_eq!(hosting("hue-fast"), (crate::gateway::Hosting::InProcess, false));

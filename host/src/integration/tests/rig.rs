@@ -343,9 +343,12 @@ impl Rig {
         self.integrations.flow_answer(&flow.flow_id, &step.step_id, input).await
     }
 
-    /// Activates with the default flow and waits until it runs.
+    /// Activates with the default flow, in the daemon's own process too, and waits until it runs.
     pub(in crate::integration) async fn activate(&self, name: &str, values: AttributeValues) -> Arc<IntegrationView> {
-        let flow = self.begin(FlowKind::Activate, name).await.unwrap();
+        let mut flow = self.begin(FlowKind::Activate, name).await.unwrap();
+        if matches!(&flow.state, FlowState::Step { step, .. } if step.step_id == "in_process") {
+            flow = self.answer(&flow, AttributeValues::default()).await.unwrap();
+        }
         let flow = self.answer(&flow, values).await.unwrap();
         assert!(matches!(flow.state, FlowState::Done { .. }), "{flow:?}");
         self.view(name)

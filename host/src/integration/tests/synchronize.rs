@@ -59,7 +59,7 @@ async fn one_that_declares_by_itself_runs_all_the_same_and_says_so_when_asked() 
     rig.wait_for("the first attempt", || rig.gateway().count(ops::SYNCHRONIZE) == 1).await;
     let error = rig.integrations.synchronize(&id("hue")).await.unwrap_err();
     assert!(
-        matches!(&error, OperationError::Conflict(told) if told.starts_with("hue tells of its entities")),
+        matches!(&error, OperationError::Conflict(told) if told.starts_with("hue has no list of entities to give")),
         "{error}"
     );
     rig.integrations.pause(&id("hue")).await.unwrap();
