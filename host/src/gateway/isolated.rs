@@ -412,10 +412,12 @@ impl Worker {
         let word = self.crash_page.take().and_then(LastWord::read);
         let (reason, killed_by) = match end {
             End::Because(reason) => {
-                if matches!(reason.code, ReasonCode::HeartbeatMissed | ReasonCode::ProtocolBroken) {
+                // Killed by the daemon: what it was at is worth as much as with a signal of its own.
+                let hurt = matches!(reason.code, ReasonCode::HeartbeatMissed | ReasonCode::ProtocolBroken);
+                if hurt {
                     self.meter.crashes.add(1);
                 }
-                (reason, None)
+                (reason, hurt.then_some(rustix::process::Signal::KILL.as_raw()))
             }
             End::Died(who, ended) => {
                 self.meter.crashes.add(1);

@@ -131,6 +131,10 @@ async fn a_blocked_thread_misses_its_heartbeat_and_is_killed() {
     assert_eq!(exit.reason.code, ReasonCode::HeartbeatMissed);
     let sentence = "probe: its gateway did not answer for 200ms and its worker was killed";
     assert_eq!(exit.reason.sentence, sentence);
+    // No handler ran, and the record names the call all the same.
+    let crash = probe.crashes.first().await;
+    assert_eq!((&crash.reason, crash.signal.as_str(), &crash.place), (&exit.reason, "SIGKILL", &None));
+    assert_eq!(crash.calls.iter().map(|call| call.op.as_str()).collect::<Vec<_>>(), ["manage"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
