@@ -40,16 +40,21 @@ pub struct InFlight {
     pub age_ms: u64,
 }
 
-/// The record. Cheap to clone.
+/// The record, as one generation of the integration writes it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Exchanges {
     clock: Clock,
     kept: Arc<Mutex<Kept>>,
+    generation: u64,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     next: u64,
+    /// Generations so far.
+    generations: u64,
+    /// The one in use, whose calls are told of when they have come back.
+    in_use: u64,
     in_flight: BTreeMap<u64, (&'static str, Instant)>,
     last: Option<Exchange>,
 }
@@ -63,7 +68,20 @@ impl Default for Exchanges {
 impl Exchanges {
     /// An empty record.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, kept: Arc::default() }
+        Self { clock, kept: Arc::default(), generation: 0 }
+    }
+
+    /// The same record for a further generation; its calls are told of once it is [in use](Self::take_over).
+    #[must_use]
+    pub fn of_another(&self) -> Self {
+        let mut kept = self.kept.lock();
+        kept.generations += 1;
+        Self { generation: kept.generations, ..self.clone() }
+    }
+
+    /// This generation is the one in use from now on; how the one before is ended is no longer told of.
+    pub fn take_over(&self) {
+        self.kept.lock().in_use = self.generation;
     }
 
     /// Makes a call, and keeps a record of it.
@@ -84,7 +102,11 @@ impl Exchanges {
         let answer = call.await;
         let outcome = answer.as_ref().err().map_or("ok", |error| error.code.as_str()).to_owned();
         let took_ms = millis(began);
-        self.kept.lock().last = Some(Exchange { op: op.to_owned(), began_ms, took_ms, outcome });
+        let mut kept = self.kept.lock();
+        if kept.in_use == self.generation {
+            kept.last = Some(Exchange { op: op.to_owned(), began_ms, took_ms, outcome });
+        }
+        drop(kept);
         answer
     }
 
@@ -122,6 +144,20 @@ mod tests {
     use gatehouse_plugin_api::error::ErrorCode;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_came_last_is_of_the_generation_in_use() {
+        let before = Exchanges::new(Clock::manual(5_000).0);
+        before.call("poll", async { Ok(()) }).await.expect("well");
+        let after = before.of_another();
+        after.call("start", async { Ok(()) }).await.expect("well");
+        assert_eq!(before.last().expect("one").op, "poll");
+        after.take_over();
+        before.call("stop", async { Ok(()) }).await.expect("well");
+        assert_eq!(after.last().expect("one").op, "poll");
+        after.call("control", async { Ok(()) }).await.expect("well");
+        assert_eq!(before.last().expect("one").op, "control");
+    }
 
     #[tokio::test]
     async fn calls_are_in_flight_until_they_come_back_or_are_given_up() {

@@ -69,6 +69,8 @@ impl Supervisor {
         if hosting == Hosting::InProcess {
             self.mapped.insert(plugin.sha256().to_owned());
         }
+        let exchanges = self.shared.exchanges.of_another();
+        exchanges.take_over();
         let bring_up = BringUp {
             base: Arc::clone(&self.base),
             id: self.row.id.clone(),
@@ -78,7 +80,7 @@ impl Supervisor {
             good,
             trial,
             host: self.host_side(self.epoch, false),
-            exchanges: self.shared.exchanges.clone(),
+            exchanges,
             cancel: self.cancel.clone(),
         };
         self.with_gateway(async move { Came::BroughtUp(bring_up.run().await) });

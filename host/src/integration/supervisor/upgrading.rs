@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use super::bring_up::{BringUp, Running};
 use super::crossing::{Crossed, Crossing, Moment, Ready};
 use super::{Input, Supervisor, lifecycle};
+use crate::gateway::Exchanges;
 use crate::integration::attributes;
 use crate::integration::lifecycle::Failure;
 use crate::integration::upgrade::{self, Effect, How, Patience, Stage};
@@ -36,6 +37,7 @@ pub(super) struct GoingBack {
 pub(super) struct UnderWay {
     epoch: u64,
     cancel: CancellationToken,
+    exchanges: Exchanges,
 }
 
 /// Which generation to use when nothing runs.
@@ -204,6 +206,7 @@ impl Supervisor {
         self.give_up();
         self.epochs += 1;
         let (epoch, cancel) = (self.epochs, CancellationToken::new());
+        let exchanges = self.shared.exchanges.of_another();
         let hosting = self.base.hosting(&self.row.id);
         if hosting == crate::gateway::Hosting::InProcess {
             self.mapped.insert(candidate.sha256().to_owned());
@@ -217,7 +220,7 @@ impl Supervisor {
             good: None,
             trial: None,
             host: self.host_side(epoch, true),
-            exchanges: self.shared.exchanges.clone(),
+            exchanges: exchanges.clone(),
             cancel: cancel.clone(),
         };
         let crossing = Crossing {
@@ -236,7 +239,7 @@ impl Supervisor {
             let _ = inputs.send(Input::Crossed(epoch, crossing.run().await));
         };
         self.gateways.spawn(work.in_current_span());
-        self.crossing = Some(UnderWay { epoch, cancel });
+        self.crossing = Some(UnderWay { epoch, cancel, exchanges });
     }
 
     fn give_up(&mut self) {
@@ -254,25 +257,25 @@ impl Supervisor {
     }
 
     pub(super) async fn crossed(&mut self, epoch: u64, crossed: Crossed) {
-        let current = self.crossing.take_if(|under_way| under_way.epoch == epoch).is_some();
-        match crossed {
-            Crossed::Ready(ready) if current && self.running().is_some() && self.life.holds_gateway() => {
-                self.switch(epoch, *ready).await;
+        let current = self.crossing.take_if(|under_way| under_way.epoch == epoch);
+        match (crossed, current) {
+            (Crossed::Ready(ready), Some(way)) if self.running().is_some() && self.life.holds_gateway() => {
+                self.switch(way, *ready).await;
             }
-            Crossed::Ready(ready) => self.end_beside(ready.new),
-            _ if !current => {}
-            Crossed::NotUp(reason) => {
+            (Crossed::Ready(ready), _) => self.end_beside(ready.new),
+            (_, None) => {}
+            (Crossed::NotUp(reason), _) => {
                 self.note_need(&reason);
                 self.upgrade_step(upgrade::Input::NotUp(reason));
             }
-            Crossed::MustBeAlone => self.upgrade_step(upgrade::Input::MustBeAlone),
-            Crossed::Busy(reason) => self.upgrade_step(upgrade::Input::Busy(reason)),
-            Crossed::GivenUp => {}
+            (Crossed::MustBeAlone, _) => self.upgrade_step(upgrade::Input::MustBeAlone),
+            (Crossed::Busy(reason), _) => self.upgrade_step(upgrade::Input::Busy(reason)),
+            (Crossed::GivenUp, _) => {}
         }
     }
 
     /// The switch: one transaction, then the new generation is the one in use.
-    async fn switch(&mut self, epoch: u64, ready: Ready) {
+    async fn switch(&mut self, way: UnderWay, ready: Ready) {
         let Ready { new, moment } = ready;
         let Some(old) = self.running() else { return };
         let still = old.host.pause_store().await;
@@ -295,7 +298,8 @@ impl Supervisor {
         kept.committed();
         self.held = held;
         self.row.last_good_sha256 = Some(new.plugin.sha256().to_owned());
-        self.epoch = epoch;
+        self.epoch = way.epoch;
+        way.exchanges.take_over();
         if let Some(poll) = self.poll.take() {
             poll.abort();
         }
