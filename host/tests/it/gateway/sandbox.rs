@@ -12,7 +12,7 @@ use gatehouse_plugin_api::manifest::Capability;
 use tempfile::TempDir;
 
 use super::probe::Probe;
-use super::worker_process::as_nobody;
+use super::worker_process::all_as_nobody;
 
 const REFUSED: &str = "PermissionDenied";
 const DONE: &str = "done";
@@ -36,7 +36,7 @@ impl Elsewhere {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("foreign"), "not the plugin's").unwrap();
-        let nameless = format!("gatehouse-test-{}", std::process::id());
+        let nameless = format!("gatehouse-test-{}", folder.path().file_name().unwrap().display());
         let datagrams = UnixDatagram::bind(path("datagram")).unwrap();
         datagrams.set_nonblocking(true).unwrap();
         Self {
@@ -128,8 +128,13 @@ fn count(probe: &Probe, words: &str) -> u64 {
     refusals.iter().find(|refusal| refusal.tried == words).map_or(0, |refusal| refusal.count)
 }
 
-/// Everything below, by whoever runs it.
-async fn it_holds() {
+#[test]
+fn everything_here_holds_under_an_unprivileged_daemon() {
+    all_as_nobody("gateway::sandbox::", "everything_here_holds_under_an_unprivileged_daemon");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_has_its_own_folder_and_nothing_else() {
     let elsewhere = Elsewhere::new();
     let forbidden = elsewhere.forbidden();
     // First while the library is opened, then from the gateway's code.
@@ -171,16 +176,6 @@ async fn it_holds() {
         assert_eq!(count(&probe, words), times, "{words}: {:?}", probe.gateway.refusals());
     }
     assert!(count(&probe, "tried to make a process") > 0, "{:?}", probe.gateway.refusals());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plugin_has_its_own_folder_and_nothing_else() {
-    it_holds().await;
-}
-
-#[test]
-fn a_plugin_of_an_unprivileged_daemon_has_its_own_folder_and_nothing_else() {
-    as_nobody("gateway::sandbox::a_plugin_has_its_own_folder_and_nothing_else");
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use gatehouse_host::gateway::HeldPorts;
 use gatehouse_plugin_api::manifest::Capability;
 
-use super::{DONE, Probe, REFUSED, as_nobody, count, tried};
+use super::{DONE, Probe, REFUSED, count, tried};
 
 fn network(host: &str, port: u16) -> Capability {
     Capability::Network { host: host.into(), port }
@@ -44,11 +44,6 @@ async fn a_declared_address_is_reached_and_no_other() {
     drop(open);
     assert_eq!(tried(&probe, "reach", &format!("127.0.0.1:{port}")).await, "ConnectionRefused");
     assert_eq!(tried(&probe, "reach-in-time", &format!("127.0.0.1:{port}")).await, "ConnectionRefused");
-}
-
-#[test]
-fn a_declared_address_is_reached_under_an_unprivileged_daemon() {
-    as_nobody("gateway::sandbox::network::a_declared_address_is_reached_and_no_other");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
