@@ -1,10 +1,11 @@
 //! A database that is damaged under a running daemon, or before its start.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
 use gatehouse_tests::daemon::{Daemon, QUICK};
+use gatehouse_tests::user::may_change_user;
 use gatehouse_tests::wait::wait_for;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -131,4 +132,41 @@ fn a_daemon_starts_on_a_database_whose_beginning_is_destroyed() {
     assert!(rescue(&daemon).contains("2 integrations"), "{}", rescue(&daemon));
     damaged_file(&daemon);
     assert!(daemon.log().contains("what can be read is saved"));
+}
+
+#[test]
+fn where_no_new_database_can_be_made_it_is_told_and_made_once_it_can() {
+    // Root may write anywhere.
+    if !may_change_user() {
+        return;
+    }
+    let mut daemon = Daemon::prepare_as(&format!("{QUICK}[history]\ncheck_every_ms = 200\n"), 3_998);
+    daemon.serve();
+    daemon.with_probe();
+    daemon.ask_probe("probe", &["do=emit", "count=900"]);
+    daemon.restart();
+    daemon.wait_state("probe", "running");
+    let mode = |mode| fs::set_permissions(daemon.home(), PermissionsExt::from_mode(mode)).expect("chmod");
+    mode(0o500);
+    let last = pages(&daemon);
+    overwrite(&daemon, last - 3..=last);
+    let problem = || daemon.get("/v1/status").expect("answered").json()["database_problem"].to_string();
+    wait_for("it to be told", || {
+        let text = problem();
+        if text.contains("saving what can be read of it failed") { Ok(()) } else { Err(text) }
+    });
+    assert!(
+        daemon.cli(&["status"]).ok().replace('\n', " ").contains("saving what can be read"),
+        "and where people look"
+    );
+    assert_eq!(rescue(&daemon), "");
+    // What is alive stays alive.
+    daemon.cli(&["control", "probe:probe/power", "on"]).ok();
+    daemon.wait_text("probe:probe/power", "on");
+
+    mode(0o700);
+    wait_for("the new database", || if rescue(&daemon).is_empty() { Err(problem()) } else { Ok(()) });
+    assert_eq!(problem(), "\"\"");
+    daemon.ask_probe("probe", &["do=emit", "count=70"]);
+    assert!(history(&daemon).ends_with(&(0..70).map(f64::from).collect::<Vec<_>>()));
 }

@@ -171,7 +171,7 @@ fn a_database_that_another_process_holds_is_waited_for() {
     let hold = || {
         let connection = rusqlite::Connection::open(daemon.home().join("gatehouse.db")).expect("opened");
         connection.busy_timeout(BOUND).expect("a bound");
-        connection.execute_batch("BEGIN IMMEDIATE").expect("held");
+        connection.execute_batch("BEGIN EXCLUSIVE").expect("held");
         connection
     };
     let problem = || daemon.get("/v1/status").expect("answered").json()["database_problem"].to_string();
@@ -189,7 +189,8 @@ fn a_database_that_another_process_holds_is_waited_for() {
     // At its start it waits, and says for what.
     daemon.end(rustix::process::Signal::TERM);
     let held = rusqlite::Connection::open(daemon.home().join("gatehouse.db")).expect("opened");
-    held.execute_batch("BEGIN IMMEDIATE").expect("held");
+    // Not even a reader gets in.
+    held.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("held");
     std::thread::scope(|scope| {
         let log = daemon.log_file();
         scope.spawn(move || {
@@ -197,7 +198,7 @@ fn a_database_that_another_process_holds_is_waited_for() {
                 let text = fs::read_to_string(&log).unwrap_or_default();
                 if text.contains("waiting for the database") { Ok(()) } else { Err(text) }
             });
-            held.execute_batch("COMMIT").expect("let go");
+            drop(held);
         });
         daemon.serve();
     });
@@ -213,15 +214,41 @@ fn a_home_that_may_not_be_written_stops_what_needs_it_alone() {
     let mut daemon = Daemon::prepare_as(QUICK, 3_999);
     daemon.serve();
     daemon.with_probe();
-    let (data, mode) = (daemon.home().join("data"), |mode| std::os::unix::fs::PermissionsExt::from_mode(mode));
-    fs::set_permissions(&data, mode(0o500)).expect("closed");
+    let closed = ["", "data", "data/probe"].map(|name| daemon.home().join(name));
+    let mode = |mode: u32| {
+        for folder in &closed {
+            fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("chmod");
+        }
+    };
+    mode(0o500);
     daemon.drop_plugin("virtual_house");
     let refused = daemon.activate_house(&[]);
-    assert_ne!(refused.code, 0, "{}", refused.stdout);
-    assert!(refused.stderr.contains("cannot be made"), "{}", refused.stderr);
-    // What runs goes on, history included.
+    assert!(refused.failed(1).contains("cannot be made"), "{}", refused.stderr);
+    // What runs goes on, history and control included.
     daemon.ask_probe("probe", &["do=emit", "count=50"]);
-    fs::set_permissions(&data, mode(0o700)).expect("opened");
+    daemon.cli(&["control", "probe:probe/power", "on"]).ok();
+    daemon.wait_text("probe:probe/power", "on");
+
+    mode(0o700);
     daemon.activate_house(&[]).ok();
     daemon.wait_state("virtual-house", "running");
+}
+
+#[test]
+fn a_database_that_may_not_be_written_at_the_start_is_refused_in_a_sentence() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut daemon = Daemon::prepare_as(QUICK, 3_997);
+    daemon.serve();
+    daemon.end(rustix::process::Signal::TERM);
+    let database = daemon.home().join("gatehouse.db");
+    let mode =
+        |mode| fs::set_permissions(&database, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("chmod");
+    mode(0o400);
+    let refused = daemon.cli(&["serve"]);
+    let text = refused.failed(1);
+    assert!(text.contains(&*database.to_string_lossy()) && text.contains("for writing"), "{text}");
+    mode(0o600);
+    daemon.serve();
 }

@@ -16,8 +16,12 @@ use super::seal::Seal;
 use super::{CommitPolicy, opening};
 use crate::causes::with_causes;
 
-/// Between two attempts to leave a damaged database behind.
+/// From one damaged database that was left behind to the next.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// From an attempt that failed to the next, at least; one that took long waits longer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How much longer than the attempt itself.
+const RETRY_FACTOR: u32 = 20;
 
 /// The writer's part of it.
 #[derive(Debug)]
@@ -42,14 +46,22 @@ impl Damage {
             return false;
         }
         let (problem, database) = (fault.problem(), self.path.display().to_string());
-        tracing::error!(database, problem, "the database is damaged; what can be read is saved");
+        if self.rescues.failed().is_none() {
+            tracing::error!(database, problem, "the database is damaged; what can be read is saved");
+        }
+        let began = Instant::now();
         let saved = rescue::save(&self.path, &problem, Some(&self.seal), &self.rescues.remembered());
         let went_on = saved.and_then(|rescue| {
             self.astray = true;
             self.replace(connection, policy)?;
             Ok(rescue)
         });
-        self.next = Some(Instant::now() + AGAIN_AFTER);
+        let pause = if went_on.is_ok() {
+            AGAIN_AFTER
+        } else {
+            RETRY_AFTER.saturating_add(began.elapsed().saturating_mul(RETRY_FACTOR)).min(AGAIN_AFTER)
+        };
+        self.next = Some(Instant::now() + pause);
         match went_on {
             Ok(rescue) => {
                 tracing::warn!(database, rescue = %rescue, "the history and all else go on in a new database");
@@ -58,8 +70,9 @@ impl Damage {
             }
             Err(error) => {
                 let why = with_causes(&error);
-                tracing::error!(database, error = why, "the damaged database could not be left behind yet");
-                self.rescues.not_done(why);
+                if self.rescues.not_done(&why) {
+                    tracing::error!(database, error = why, "the damaged database could not be left behind yet");
+                }
                 false
             }
         }

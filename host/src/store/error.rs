@@ -23,7 +23,7 @@ pub enum StoreError {
     },
     /// The file is not a database, or its pages contradict each other.
     #[error(
-        "the database {path} is damaged ({problem}), and what can be read of it could not be saved yet: it is tried again every minute; or stop the daemon and put a copy in its place"
+        "the database {path} is damaged ({problem}), and what can be read of it could not be saved yet: it is tried again; or stop the daemon and put a copy in its place"
     )]
     Damaged {
         /// The file.

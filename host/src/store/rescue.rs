@@ -143,8 +143,10 @@ impl Rescues {
         self.file.lock().clone()
     }
 
-    pub(super) fn not_done(&self, why: String) {
-        *self.failed.lock() = Some(why);
+    /// Keeps why an attempt failed; whether that is news.
+    pub(super) fn not_done(&self, why: &str) -> bool {
+        let before = self.failed.lock().replace(why.to_owned());
+        before.as_deref() != Some(why)
     }
 }
 
