@@ -147,6 +147,12 @@ pub struct Integrations {
     pub switch_within_ms: u64,
     /// When a new version that was given up is tried again.
     pub switch_retry_ms: u64,
+    /// The most that an integration keeps in its key-value store and secrets together, in MiB.
+    pub store_mb: u64,
+    /// The most that an integration may have in its data folder, in MiB.
+    pub data_mb: u64,
+    /// How often the data folders are looked at.
+    pub data_check_every_ms: u64,
     /// What to do on a kernel that lacks a part of the sandbox.
     pub sandbox: Sandboxing,
 }
@@ -169,6 +175,9 @@ impl Default for Integrations {
             switch_hold_ms: 50,
             switch_within_ms: 60_000,
             switch_retry_ms: 300_000,
+            store_mb: 64,
+            data_mb: 1_024,
+            data_check_every_ms: 60_000,
             sandbox: Sandboxing::BestEffort,
         }
     }

@@ -15,6 +15,7 @@ mod diagnostics;
 mod error;
 mod flow_view;
 mod flows;
+mod folders;
 mod ground;
 mod host_calls;
 mod lifecycle;

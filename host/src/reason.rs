@@ -181,6 +181,8 @@ reason_codes! {
     ProtocolBroken = "protocol_broken", "Tell the plugin's author.";
     /// The worker process could not be made.
     WorkerNotStarted = "worker_not_started", "Check memory and process limits of the daemon's user.";
+    /// Its data folder holds more than it may.
+    DataFolderFull = "data_folder_full", "Delete some of what its data folder holds, or raise integrations.data_mb; it starts by itself then.";
     /// The kernel lacks a part of the sandbox, and the configuration requires all of it.
     SandboxIncomplete = "sandbox_incomplete", "Run a kernel that has the missing part (gatehouse status tells more), or set integrations.sandbox = \"best_effort\".";
     /// Five failures in fifteen minutes.

@@ -12,6 +12,7 @@ mod full_disk;
 mod hosting;
 mod in_process_crash;
 mod input;
+mod keeping;
 mod killed;
 mod kills;
 mod living;

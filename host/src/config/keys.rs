@@ -173,6 +173,19 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "integrations",
+        "store_mb",
+        count(1, 4_096),
+        "The most that an integration keeps in its key-value store and its secrets together, in MiB; more is refused.",
+    ),
+    key(
+        "integrations",
+        "data_mb",
+        count(1, 1_048_576),
+        "The most that an integration may have in its data folder, in MiB; with more it is stopped until there is less.",
+    ),
+    key("integrations", "data_check_every_ms", millis(10, DAY), "How often the data folders are looked at."),
+    key(
+        "integrations",
         "sandbox",
         Kind::Word(&["best_effort", "require"]),
         "On a kernel that lacks a part of the sandbox: run plugins with what there is (best_effort), or none (require). `gatehouse status` tells what is missing.",

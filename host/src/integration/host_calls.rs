@@ -9,6 +9,7 @@
 //! counted. Before it the new generation is held: what it asks is kept until it takes over.
 
 mod held;
+mod kept;
 mod lanes;
 mod snapshots;
 
@@ -93,6 +94,8 @@ struct Parts {
     held: Mutex<Option<Held>>,
     /// There until it has taken over: its kept values.
     aside: Mutex<Option<Overlay>>,
+    /// How much is kept, once it was asked.
+    kept: Mutex<Option<kept::Kept>>,
     /// Something held waits for a commit.
     wants_commit: Notify,
     /// Another generation has taken over: its store is closed, whatever waits there.
@@ -118,6 +121,7 @@ impl HostSide {
             snapshots: Snapshots::default(),
             held: Mutex::default(),
             aside: Mutex::default(),
+            kept: Mutex::default(),
             wants_commit: Notify::new(),
             replaced: AtomicBool::new(false),
             meter,

@@ -14,6 +14,7 @@ use super::attributes::{self, Given};
 use super::crashes;
 use super::error::is_off;
 use super::flows::{self, Flows};
+use super::folders;
 use super::ground::{Base, PluginNow, absence};
 use super::host_calls::Waiting;
 use super::supervisor::{Change, Input, Supervised, Unfit, fields_of, try_out, validate};
@@ -72,6 +73,7 @@ impl Registry {
             registry.supervise(row);
         }
         tokio::spawn(follow(Arc::downgrade(&registry), changes));
+        tokio::spawn(folders::watch(Arc::downgrade(&registry)));
         Ok(registry)
     }
 

@@ -291,6 +291,8 @@ impl Supervisor {
             Input::Hold(hold, reply) => self.hold(hold, reply).await,
             Input::Revoked(sha256, reason) => self.revoked(&sha256, reason),
             Input::Plugin(now) => self.plugin_now(now).await,
+            Input::KeepsTooMuch(reason) if self.running().is_some() && self.life.holds_gateway() => self.ended(reason),
+            Input::KeepsTooMuch(_) => {}
             Input::Crossed(epoch, crossed) => self.crossed(epoch, crossed).await,
             // It is in the database, whatever became of the start.
             Input::Came(_, Came::TrialBegan(trial)) => self.trial_began(*trial),
@@ -385,6 +387,17 @@ impl Supervisor {
         self.candidate.as_ref().filter(|it| self.wants_settings.as_deref() == Some(it.sha256()))
     }
 
+    /// What ran has ended, or is ended here.
+    fn ended(&mut self, reason: Reason) {
+        if let Some(running) = self.let_go() {
+            self.discard(running);
+        }
+        if !self.failed_on_trial(&reason, lifecycle::Input::Ended(reason.clone())) {
+            self.leave_upgrade();
+            self.step(lifecycle::Input::Ended(reason));
+        }
+    }
+
     fn came(&mut self, came: Came) {
         let stopping = !self.life.holds_gateway();
         match came {
@@ -417,15 +430,7 @@ impl Supervisor {
                 self.step(lifecycle::Input::Stopped { late });
             }
             Came::Ended(_) if stopping => {}
-            Came::Ended(exit) => {
-                if let Some(running) = self.let_go() {
-                    self.discard(running);
-                }
-                if !self.failed_on_trial(&exit.reason, lifecycle::Input::Ended(exit.reason.clone())) {
-                    self.leave_upgrade();
-                    self.step(lifecycle::Input::Ended(exit.reason));
-                }
-            }
+            Came::Ended(exit) => self.ended(exit.reason),
             Came::Polled(Ok(())) => {
                 self.succeeded();
                 self.upgrade_polled(Ok(()));

@@ -4,7 +4,7 @@ use gatehouse_plugin_api::ids::IntegrationId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::Fault;
-use super::seal::{Place, Seal};
+use super::seal::{Place, SEALED_MORE, Seal};
 use super::{KvSpace, Store, StoreError};
 
 pub(super) const COLUMNS: &str = "integration_id, space, key, sealed";
@@ -61,6 +61,39 @@ impl Store {
         .await
     }
 
+    /// The bytes of all keys and values of an integration, of both spaces.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn kv_bytes(&self, id: &IntegrationId) -> Result<u64, StoreError> {
+        let id = id.clone();
+        self.read("counting kept values", move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT octet_length(key), octet_length(sealed) FROM kv WHERE integration_id = ?1")?;
+            let sizes = statement.query_map([id.as_str()], |row| Ok(plain_bytes(row.get(0)?, row.get(1)?)))?;
+            Ok(sizes.sum::<rusqlite::Result<u64>>()?)
+        })
+        .await
+    }
+
+    /// The bytes of one key and its value; 0 when it is not kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn kv_bytes_of(&self, id: &IntegrationId, space: KvSpace, key: &str) -> Result<u64, StoreError> {
+        let (id, key) = (id.clone(), key.to_owned());
+        self.read("counting a kept value", move |connection| {
+            let size = connection
+                .prepare_cached(
+                    "SELECT octet_length(key), octet_length(sealed) FROM kv WHERE integration_id = ?1 AND space = ?2 AND key = ?3",
+                )?
+                .query_row(params![id.as_str(), space.word(), key], |row| Ok(plain_bytes(row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(size.unwrap_or(0))
+        })
+        .await
+    }
+
     /// The keys with a prefix, sorted.
     ///
     /// # Errors
@@ -100,6 +133,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// What a plugin counts of a row: without what sealing adds.
+fn plain_bytes(key: i64, sealed: i64) -> u64 {
+    key.unsigned_abs() + sealed.unsigned_abs().saturating_sub(SEALED_MORE)
 }
 
 /// Whether a row holds a value that opens.

@@ -413,3 +413,48 @@ impl ReadingQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use gatehouse_plugin_api::value::Value;
+
+    use super::*;
+
+    fn row(sequence: u64) -> ReadingRow {
+        let live = LiveState {
+            address: Arc::new("hass:lamp/power".parse().expect("an address")),
+            value: Value::OnOff(true),
+            changed_at_ms: 1,
+            last_seen_ms: 1,
+            sequence,
+        };
+        ReadingRow { state_id: 1, effect: Effect::Seen, text_bytes: 0, live: Arc::new(live) }
+    }
+
+    #[tokio::test]
+    async fn whoever_pushes_after_a_wait_for_rows_on_their_way_wakes_the_writer() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let policy = CommitPolicy { every: Duration::from_secs(60), rows: 100, full_durability: false };
+        let store = Store::open(&dir.path().join("gatehouse.db"), &dir.path().join("key"), policy).expect("opens");
+        let (pending, (messages, told)) = (Arc::new(Pending::default()), mpsc::channel());
+        let queue = ReadingQueue::new(store, Arc::clone(&pending), messages, 100, Arc::new(|_| {}));
+        let woken = || matches!(told.try_recv(), Ok(Message::Wake));
+
+        queue.push(&mut vec![row(1)]);
+        assert!(woken() && !woken());
+        let batch = pending.take(100).expect("one row");
+        // It is on its way to the disk when somebody waits for it: the writer is told, and finds no rows.
+        let mut waits = std::pin::pin!(queue.committed());
+        assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        assert!(woken());
+        pending.settle(batch, Ok(()), Path::new("gatehouse.db"));
+        assert!(matches!(futures_util::poll!(waits), std::task::Poll::Ready(Ok(()))));
+        assert_eq!(pending.due(&policy), None, "nothing is left, so that it sleeps until it is told more");
+
+        queue.push(&mut vec![row(2)]);
+        assert!(woken(), "or nobody would commit this one before the next wait");
+        assert!(pending.due(&policy).is_some_and(|due| due > Instant::now()), "at the latest when it is old enough");
+    }
+}

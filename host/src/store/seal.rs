@@ -18,6 +18,8 @@ use super::error::{Fault, StoreError};
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 const VERSION: u8 = 1;
+/// How much longer a sealed value is: version, nonce and tag.
+pub(super) const SEALED_MORE: u64 = 1 + NONCE_BYTES as u64 + 16;
 
 /// Seals and opens values.
 pub(super) struct Seal(XChaCha20Poly1305);

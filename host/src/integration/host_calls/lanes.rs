@@ -10,7 +10,7 @@ use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::wire;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Access, Overlay, Parts, Told, held};
+use super::{Access, Overlay, Parts, Told, held, kept};
 use crate::gateway::HostReply;
 use crate::store::{KvSpace, StoreError, Written};
 
@@ -236,7 +236,18 @@ async fn set(parts: &Parts, space: KvSpace, key: String, value: Option<Vec<u8>>)
     });
     match aside {
         Some(done) => done,
-        None => parts.base.store.kv_set(&parts.id, space, &key, value).await.map_err(store_failed),
+        None => {
+            let after = match &value {
+                Some(value) => {
+                    let bytes = (key.len() + value.len()) as u64;
+                    Some(kept::make_room(parts, space, &key, bytes).await?)
+                }
+                None => None,
+            };
+            parts.base.store.kv_set(&parts.id, space, &key, value).await.map_err(store_failed)?;
+            kept::written(parts, after);
+            Ok(())
+        }
     }
 }
 
@@ -270,7 +281,7 @@ impl Parts {
 
 /// The plugin learns that it failed, not how the host's database is made.
 #[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
-fn store_failed(error: StoreError) -> CallError {
+pub(super) fn store_failed(error: StoreError) -> CallError {
     tracing::error!(%error, "a plugin's key-value store could not be used");
     CallError::new(ErrorCode::Transient, "the host's database could not be used: try again later")
 }

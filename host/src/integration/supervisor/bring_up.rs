@@ -14,6 +14,7 @@ use super::crossing::Turns;
 use super::upgrading::generation_of;
 use crate::clock::Clock;
 use crate::gateway::{Confinement, Exchanges, Exit, Gateway, Hosting, Onlooker};
+use crate::integration::folders;
 use crate::integration::ground::Base;
 use crate::integration::host_calls::{HostSide, Overlay};
 use crate::integration::lifecycle::Failure;
@@ -112,6 +113,9 @@ impl BringUp {
             () = cancel.cancelled() => return BroughtUp::Cancelled(None),
             turn = base.starts.acquire() => turn,
         };
+        if let Err(reason) = folders::fits(&base, &id).await {
+            return failed(Failure::Passing, reason);
+        }
         let mut launch = match base.launch_of(&id, &plugin, hosting, &attributes) {
             Ok(launch) => launch,
             // No other attempt finds another kernel or another configuration.

@@ -77,6 +77,8 @@ pub(in crate::integration) enum Input {
     Plugin(PluginNow),
     /// The generation with this content may not run any longer.
     Revoked(String, Reason),
+    /// Its data folder holds more than it may.
+    KeepsTooMuch(Reason),
     /// The way of a new generation to its switch ended; with the epoch it was given.
     Crossed(u64, Crossed),
     /// The generation with this content was tried out.

@@ -110,6 +110,20 @@ impl IntegrationGateway for Probe {
                 "logged".to_owned()
             }
             "keep" => self.keep(asked.text("key"), asked.text("text")).await?,
+            "fill" => {
+                let bytes = vec![b'f'; usize::try_from(asked.number("kb")).unwrap_or(0) * 1024];
+                self.context.kv().set_bytes(asked.text("key"), bytes).await?;
+                "filled".to_owned()
+            }
+            "forget" => {
+                self.context.kv().delete(asked.text("key")).await?;
+                "forgotten".to_owned()
+            }
+            "write" => {
+                let bytes = vec![b'w'; usize::try_from(asked.number("kb")).unwrap_or(0) * 1024];
+                std::fs::write(self.context.data_dir().join(asked.text("file")), bytes)?;
+                "written".to_owned()
+            }
             "keys" => self.context.kv().keys("").await?.join(","),
             "upstream" => {
                 let names = asked.text("names").split(',').map(str::to_owned).collect();
