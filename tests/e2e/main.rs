@@ -9,6 +9,7 @@ mod deactivating;
 mod files;
 mod flows;
 mod full_disk;
+mod guest;
 mod hosting;
 mod in_process_crash;
 mod input;

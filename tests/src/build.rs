@@ -38,6 +38,8 @@ pub fn built() -> &'static PathBuf {
                     "probe-plugin",
                     "-p",
                     "zoo-plugin",
+                    "-p",
+                    "guest-plugin",
                 ])
                 .current_dir(checkout())
                 .status()
