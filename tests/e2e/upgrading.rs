@@ -1,7 +1,5 @@
 //! A new version takes over from the old one while the house goes on: under calls, through kills, and back again.
 
-#![expect(clippy::print_stderr, reason = "what was measured is told")]
-
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +7,7 @@ use std::time::Instant;
 
 use gatehouse_tests::build;
 use gatehouse_tests::daemon::Daemon;
+use gatehouse_tests::figure::figure;
 use gatehouse_tests::http;
 use gatehouse_tests::wait::wait_for;
 use rustix::process::Signal;
@@ -111,12 +110,12 @@ fn no_call_fails_through_many_upgrades_and_nothing_grows() {
     let (times, failed) = caller.join().expect("the caller ends");
     assert_eq!(failed, Vec::<String>::new(), "of {} calls", times.len());
     assert!(times.len() > upgrades, "calls were made all the time: {}", times.len());
-    eprintln!(
-        "{upgrades} upgrades under {} calls: p99 of a call {:.1} ms, of the pause at a switch {:.1} ms",
+    figure(&format!(
+        "{upgrades} upgrades under {} calls, none failed: p99 of a call {:.1} ms, of the pause at a switch {:.1} ms",
         times.len(),
         p99(times.clone()),
         p99(pauses(&daemon))
-    );
+    ));
     // The one in use, the one on trial for it, the kept ones, the neighbour's.
     wait_for("the disk to be flat", || if copies(&daemon) <= 7 { Ok(()) } else { Err(copies(&daemon)) });
     let grown_kb = resident_kb(&daemon).saturating_sub(settled_kb);
@@ -178,6 +177,7 @@ fn a_kill_at_any_moment_of_an_upgrade_leaves_one_whole_generation() {
         // A failure on trial pins: the next round is about the next content again.
         daemon.cli(&["plugin", "unpin", "probe"]);
     }
+    figure(&format!("{kills} kills in the middle of an upgrade, {acknowledged} readings acknowledged and none lost"));
 }
 
 #[test]

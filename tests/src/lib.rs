@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod disk;
 pub mod events;
 pub mod exposition;
+pub mod figure;
 pub mod house;
 pub mod http;
 pub mod secret;

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its rows")]
 
 mod bare;
+mod sandbox;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,9 +18,11 @@ use anyhow::{Context, Result};
 use gatehouse_host::gateway::{
     Confinement, Gateway, GatewayTiming, HostCalls, HostReply, Hosting, Kernel, Launch, launch, set_worker_program,
 };
+use gatehouse_host::metrics::Meter;
 use gatehouse_host::plugin::{Staged, stage};
 use gatehouse_plugin_api::attribute::AttributeValues;
 use gatehouse_plugin_api::error::{CallError, ErrorCode};
+use gatehouse_plugin_api::manifest::Capability;
 use gatehouse_plugin_api::message::{Control, Instance};
 use gatehouse_plugin_api::ops::{self, Op};
 use gatehouse_plugin_api::value::Value;
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
     let plugin = stage(&file, folder.path(), u64::MAX).map_err(|refused| anyhow::anyhow!("{}", refused.reason()))?;
     let data_dir = folder.path().to_owned();
 
+    let pair = Arc::new(runtime.block_on(sandbox::Pair::start(&plugin, &data_dir))?);
     let (in_process, isolated) = runtime.block_on(async {
         let in_process = start(&plugin, &data_dir, Hosting::InProcess).await?;
         anyhow::Ok((in_process, start(&plugin, &data_dir, Hosting::Isolated).await?))
@@ -61,7 +65,7 @@ fn main() -> Result<()> {
         rounds.add("in-process control, thread", runtime.block_on(calls(&in_process, &ops::CONTROL))?);
         rounds.add("in-process ping, thread", runtime.block_on(calls(&in_process, &ops::PING))?);
         let (near, far) = (Arc::clone(&in_process), Arc::clone(&isolated));
-        let (plugin, data_dir) = (plugin.clone(), data_dir.clone());
+        let (plugin, data_dir, pair) = (plugin.clone(), data_dir.clone(), Arc::clone(&pair));
         // From a task, as the daemon's own callers are.
         let round = runtime.spawn(async move {
             let mut round = Rounds::default();
@@ -71,14 +75,16 @@ fn main() -> Result<()> {
             round.add("isolated control", calls(&far, &ops::CONTROL).await?);
             round.add("isolated ping", calls(&far, &ops::PING).await?);
             round.add("launch", launches(&plugin, &data_dir).await?);
+            round.extend(pair.round(&plugin, &data_dir).await?);
             anyhow::Ok(round)
         });
         rounds.extend(runtime.block_on(round)??);
         rounds.add("process", processes()?);
+        rounds.add("metrics", metrics());
     }
     let pss = isolated.pid().map(pss_mb).context("a worker has a pid")??;
     print(&rounds, pss);
-    runtime.block_on(async { tokio::join!(in_process.close(MINUTE), isolated.close(MINUTE)) });
+    runtime.block_on(async { tokio::join!(in_process.close(MINUTE), isolated.close(MINUTE), pair.close()) });
     Ok(())
 }
 
@@ -105,6 +111,16 @@ fn print(rounds: &Rounds, pss: f64) {
     row("isolated ping, beside a tokio socketpair of two threads", "isolated ping", "socket tokio", None);
     row("isolated control, beside a blocking socketpair", "isolated control", "socket blocking", None);
     row("worker from spawn to constructed and ended, beside a bare process", "launch", "process", None);
+    row("worker from spawn to ended in the sandbox, beside one without", "launch", "launch, free", None);
+    row("a file opened and read in the sandbox, beside one without", "open, held", "open, free", None);
+    row("a connection made in the sandbox, beside one without", "connect, held", "connect, free", None);
+    row(
+        "counting a call for the metrics, beside the call in-process",
+        "metrics",
+        "in-process control, task",
+        Some(0.05),
+    );
+    row("counting a call for the metrics, beside the call isolated", "metrics", "isolated control", Some(0.05));
     tell("worker memory (PSS), beside its limit", pss, "MB", Some(3.0), Some(1.0));
 }
 
@@ -122,6 +138,17 @@ fn tell(row: &str, value: f64, unit: &str, baseline: Option<f64>, goal: Option<f
 }
 
 async fn start(plugin: &Staged, data_dir: &Path, hosting: Hosting) -> Result<Arc<dyn Gateway>> {
+    start_on(plugin, data_dir, hosting, Kernel::found(), &[]).await
+}
+
+/// On a kernel that has these parts of the sandbox, with these needs.
+async fn start_on(
+    plugin: &Staged,
+    data_dir: &Path,
+    hosting: Hosting,
+    kernel: Kernel,
+    needs: &[Capability],
+) -> Result<Arc<dyn Gateway>> {
     let instance = Instance {
         integration_id: "probe".parse()?,
         host_api_version: ops::API_VERSION.to_owned(),
@@ -130,8 +157,7 @@ async fn start(plugin: &Staged, data_dir: &Path, hosting: Hosting) -> Result<Arc
         log_filter: "off".to_owned(),
     };
     let timing = GatewayTiming { launch_within: MINUTE, heartbeat_every: MINUTE, heartbeat_within: MINUTE };
-    let confinement = Confinement::of(&[], &AttributeValues::default(), data_dir);
-    let kernel = Kernel::found();
+    let confinement = Confinement::of(needs, &AttributeValues::default(), data_dir);
     let (onlooker, meter) = (Default::default(), Default::default());
     let plugin = plugin.clone();
     let wanted = Launch { plugin, instance, hosting, confinement, kernel, timing, onlooker, meter };
@@ -170,6 +196,16 @@ fn processes() -> Result<Duration> {
         command.status()?;
     }
     Ok(began.elapsed() / LAUNCHES)
+}
+
+/// What it takes to count one call, as every call is counted.
+fn metrics() -> Duration {
+    let (meter, outcome) = (Meter::default(), Ok(()));
+    let began = Instant::now();
+    for count in 0..EXCHANGES {
+        meter.called(&ops::CONTROL, Duration::from_micros(count.into()), std::hint::black_box(&outcome));
+    }
+    began.elapsed() / EXCHANGES
 }
 
 fn pss_mb(pid: u32) -> Result<f64> {

@@ -66,7 +66,7 @@ fn drive(name: &str, inputs: &impl Strategy<Value = Vec<u8>>) {
             break;
         }
     }
-    println!("{name}: {done} inputs");
+    println!("figure: {name}: {done} inputs");
 }
 
 /// A change of some bytes.

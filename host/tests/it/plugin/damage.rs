@@ -125,7 +125,7 @@ fn the_copies() {
     let used = memory("VmHWM") - before;
     println!("{verdicts:?}; slowest: copy {} in {:?}; {used} MiB more at the peak", slowest.1, slowest.0);
     assert!(used <= MEMORY_MIB, "seed {seed}: inspection took {used} MiB");
-    println!("{} copies have a verdict each", verdicts.values().sum::<u64>());
+    println!("figure: {} damaged copies have a verdict each", verdicts.values().sum::<u64>());
 }
 
 /// A line of `/proc/self/status`, in MiB.

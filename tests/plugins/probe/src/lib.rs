@@ -142,6 +142,13 @@ impl IntegrationGateway for Probe {
             "user" => user(),
             "environment" => std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
             "descriptors" => descriptors()?,
+            "time" => {
+                let (count, began) = (asked.number("count").max(1), Instant::now());
+                for _ in 0..count {
+                    attempts::attempt(asked.text("what"), asked.text("at"))?;
+                }
+                (began.elapsed().as_nanos() / u128::from(count)).to_string()
+            }
             "try" => attempts::outcome(attempts::attempt(asked.text("what"), asked.text("at"))),
             "exit" => exit(i32::try_from(asked.number("code")).unwrap_or(1)),
             "abort" => std::process::abort(),
