@@ -17,3 +17,4 @@ mod neighbour;
 mod panics;
 mod process;
 mod unprivileged;
+mod want;

@@ -79,6 +79,8 @@ pub struct Daemon {
     child: Option<Child>,
     user: Option<User>,
     disk: Option<SmallDisk>,
+    /// What is served, when it is not the binary that commands are run with.
+    program: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -103,7 +105,7 @@ impl Daemon {
         let folder = TempDir::with_prefix("gatehouse-").expect("a temporary home");
         fs::create_dir_all(folder.path().join("plugins")).expect("a plugins folder");
         fs::write(folder.path().join("gatehouse.toml"), config).expect("a config file");
-        Self { folder, child: None, user: None, disk: None }
+        Self { folder, child: None, user: None, disk: None, program: None }
     }
 
     /// A home that is not served yet, where everything belongs to another user, who runs every command.
@@ -128,15 +130,27 @@ impl Daemon {
         daemon
     }
 
+    /// From now on a copy of the binary of its own is served; where it is.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn own_program(&mut self) -> PathBuf {
+        let copy = self.folder.path().join("gatehouse");
+        fs::copy(build::binary(), &copy).expect("copied");
+        self.program = Some(copy.clone());
+        copy
+    }
+
     /// Starts the daemon and waits until it answers.
     ///
     /// # Panics
     /// When it does not start.
     pub fn serve(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        let mut command = match &self.disk {
-            Some(disk) => disk.serve(),
-            None => self.command(&["serve"]),
+        let mut command = match (&self.disk, &self.program) {
+            (Some(disk), _) => disk.serve(),
+            (None, Some(program)) => self.command_of(program.clone(), &["serve"]),
+            (None, None) => self.command(&["serve"]),
         };
         let child = command
             .stdin(Stdio::null())
@@ -160,14 +174,14 @@ impl Daemon {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = match &self.user {
-            None => Command::new(build::binary()),
-            Some(user) => {
-                let mut command = Command::new(user.binary());
-                command.uid(user.uid()).gid(user.uid()).current_dir("/");
-                command
-            }
-        };
+        self.command_of(self.user.as_ref().map_or_else(build::binary, User::binary), args)
+    }
+
+    fn command_of(&self, program: PathBuf, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        if let Some(user) = &self.user {
+            command.uid(user.uid()).gid(user.uid()).current_dir("/");
+        }
         command.arg("--home").arg(self.home()).args(args).env("NO_COLOR", "1").env_remove("GATEHOUSE_HOME");
         command
     }
@@ -305,11 +319,18 @@ impl Daemon {
     /// # Panics
     /// When it cannot be copied.
     pub fn drop_plugin(&self, name: &str) {
-        let file = build::plugin_file(name);
+        self.drop_file(&build::plugin_file(name));
+    }
+
+    /// As [`Self::drop_plugin`], with a plugin file from elsewhere.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn drop_file(&self, file: &Path) {
         let file_name = file.file_name().expect("a file").to_owned();
         match &self.user {
-            None => drop(fs::copy(&file, self.plugins().join(&file_name)).expect("copied")),
-            Some(user) => user.put(&file, &self.plugins()),
+            None => drop(fs::copy(file, self.plugins().join(&file_name)).expect("copied")),
+            Some(user) => user.put(file, &self.plugins()),
         }
         self.wait_decision(&file_name.to_string_lossy(), "accepted");
     }

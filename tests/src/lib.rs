@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod figure;
 pub mod house;
 pub mod http;
+pub mod memory_group;
 pub mod secret;
 pub mod terminal;
 pub mod user;

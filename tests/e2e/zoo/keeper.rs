@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use gatehouse_tests::build;
 use gatehouse_tests::daemon::Daemon;
 use gatehouse_tests::http::Answer;
 use gatehouse_tests::wait::wait_for;
@@ -79,8 +80,13 @@ impl Keeper {
 
     /// A daemon that is served.
     pub(crate) fn of(daemon: Daemon) -> Self {
+        Self::showing(daemon, &build::plugin_file("zoo_plugin"))
+    }
+
+    /// A daemon that is served, with the zoo in this file.
+    pub(crate) fn showing(daemon: Daemon, zoo: &Path) -> Self {
         daemon.with_house();
-        daemon.drop_plugin("zoo_plugin");
+        daemon.drop_file(zoo);
         let neighbour = Neighbour::of(&daemon);
         let mut keeper = Self { before: Footprint::of(daemon.pid()), resident_kib: 0, daemon, neighbour };
         // What the first of all takes and keeps belongs to no animal.

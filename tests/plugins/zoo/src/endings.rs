@@ -23,6 +23,7 @@ pub(crate) fn strike(kind: &str) -> bool {
         "exit-at-once" => exit_at_once(),
         "allocate" => drop(black_box(Vec::<u8>::with_capacity(isize::MAX as usize))),
         "leak-addresses" => leak_addresses(),
+        "leak-touched" => leak_touched(),
         "bus" => bus_error(),
         "divide" => raise(libc::SIGFPE),
         "trap" => raise(libc::SIGTRAP),
@@ -98,6 +99,13 @@ fn exit_at_once() {
 fn leak_addresses() {
     loop {
         std::mem::forget(black_box(Vec::<u8>::with_capacity(64 << 20)));
+    }
+}
+
+/// Takes memory and uses it until there is none left.
+fn leak_touched() {
+    loop {
+        std::mem::forget(black_box(vec![1_u8; 4 << 20]));
     }
 }
 
