@@ -9,8 +9,8 @@ use gatehouse_tests::wait::wait_for;
 
 #[track_caller]
 fn refused(daemon: &Daemon, file_name: &str, code: &str) {
-    let verdict = daemon.wait_decision(file_name, "refused");
-    assert_eq!(verdict["reason"]["code"], code, "{verdict}");
+    let verdict = daemon.wait_reason(file_name, code);
+    assert_eq!(verdict["decision"], "refused", "{verdict}");
     let why = daemon.cli(&["plugin", "why", file_name]);
     let text = why.ok();
     assert!(text.contains(file_name), "the sentence names the file: {text}");
