@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_input;
+mod confined;
 mod costs;
 mod crashes;
 mod damaged;

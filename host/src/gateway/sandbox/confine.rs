@@ -1,6 +1,6 @@
 //! The worker's part of the sandbox: what the kernel is told while the process has one thread and no plugin.
 //!
-//! In this order: limits, no new privileges, Landlock (files, ports to listen on, signals, abstract sockets), the
+//! In this order: limits, capabilities, no new privileges, Landlock (files, ports to listen on, signals, abstract sockets), the
 //! seccomp filter. Landlock and not mounts, because it needs no privilege; the filter beside it for what Landlock
 //! leaves alone. An older kernel enforces what it knows of Landlock, and the host is told how much that is.
 
@@ -12,7 +12,12 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
 };
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities,
+};
 use serde::{Deserialize, Serialize};
 
 use super::destinations::{Destination, Transport};
@@ -94,6 +99,7 @@ impl Confinement {
     /// The kernel's.
     pub(in crate::gateway) fn put_on(&self, library: &Path, kernel: Kernel) -> io::Result<Option<OwnedFd>> {
         limit()?;
+        self.give_up_capabilities()?;
         rustix::thread::set_no_new_privs(true)?;
         if kernel.landlock > 0 {
             self.restrict(library, kernel).map_err(io::Error::other)?;
@@ -121,6 +127,29 @@ impl Confinement {
         let own = [self.data_dir.clone(), "/proc/self".into(), format!("/proc/{pid}").into(), "/dev/null".into()];
         let named = own.iter().chain(&self.readable).chain(&self.devices).chain(&self.programs).map(PathBuf::as_path);
         named.chain(SYSTEM.iter().map(Path::new)).any(|folder| path.starts_with(folder))
+    }
+
+    /// A daemon that runs as root has capabilities, and so would its workers and what they start. Kept is what a port
+    /// below 1024 takes, when one is declared.
+    fn give_up_capabilities(&self) -> io::Result<()> {
+        let held = capabilities(None)?;
+        let binds_low = self.listen.iter().any(|port| (1..1_024).contains(port));
+        let wanted = if binds_low { CapabilitySet::NET_BIND_SERVICE } else { CapabilitySet::empty() };
+        let kept = wanted & held.permitted;
+        // Whoever may not narrow what programs that it starts can have has nothing that they could have.
+        if held.effective.contains(CapabilitySet::SETPCAP) {
+            for number in 0..u64::BITS {
+                match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+                    Ok(()) => {}
+                    // The one before was the kernel's last.
+                    Err(Errno::INVAL) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        clear_ambient_capability_set()?;
+        let left = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+        Ok(set_capabilities(None, left)?)
     }
 
     /// Landlock: of files, ports, signals and abstract sockets, what is not named here is refused from now on.

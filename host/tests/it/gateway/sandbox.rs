@@ -210,6 +210,25 @@ async fn what_a_plugin_needs_is_granted_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_plugin_starts_is_held_as_the_plugin_is() {
+    let elsewhere = Elsewhere::new();
+    let declared = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = declared.local_addr().unwrap().port();
+    let probe = Probe::launch_needing(&[
+        Capability::Execute { path: "/bin/bash".into() },
+        Capability::Network { host: "127.0.0.1".into(), port },
+    ])
+    .await;
+    assert_eq!(tried(&probe, "child-reach", &format!("127.0.0.1:{port}")).await, DONE);
+    declared.accept().unwrap();
+    assert_eq!(count(&probe, &format!("tried to connect to 127.0.0.1:{port}")), 0);
+    let undeclared = elsewhere.reachable.local_addr().unwrap();
+    assert_eq!(tried(&probe, "child-reach", &undeclared.to_string()).await, "ConnectionRefused");
+    assert_eq!(count(&probe, &format!("tried to connect to {undeclared}")), 1, "{:?}", probe.gateway.refusals());
+    elsewhere.is_untouched();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loop_of_refusals_is_one_line_and_a_flood_of_kinds_is_bounded() {
     let probe = Probe::launch_needing(&[]).await;
     for process in 1..=100 {

@@ -33,6 +33,7 @@ pub(crate) fn attempt(what: &str, at: &str) -> io::Result<()> {
         "copy" => std::fs::copy(at, format!("{at}.copy")).map(drop),
         "link" => std::fs::hard_link(at, format!("{}/link", std::env::temp_dir().display())),
         "start" => std::process::Command::new(at).status().map(drop),
+        "child-reach" => child_reach(at),
         "thread" => std::thread::Builder::new().spawn(|| ())?.join().map_err(|_| ErrorKind::Other.into()),
         "connect" => UnixStream::connect(at).map(drop),
         "ask-daemon" => ask_daemon(at),
@@ -86,6 +87,14 @@ pub(crate) fn attempt(what: &str, at: &str) -> io::Result<()> {
         "old-table" => old_table(),
         _ => Err(ErrorKind::InvalidInput.into()),
     }
+}
+
+/// Connects in a program that it starts.
+fn child_reach(at: &str) -> io::Result<()> {
+    let at = address(at)?;
+    let script = format!("exec 3<>/dev/tcp/{}/{}", at.ip(), at.port());
+    let ended = std::process::Command::new("/bin/bash").args(["-c", &script]).status()?;
+    if ended.success() { Ok(()) } else { Err(ErrorKind::ConnectionRefused.into()) }
 }
 
 fn number(text: &str) -> io::Result<i64> {
