@@ -155,6 +155,10 @@ pub struct Integrations {
     pub data_check_every_ms: u64,
     /// What to do on a kernel that lacks a part of the sandbox.
     pub sandbox: Sandboxing,
+    /// The most memory of one worker, where control groups hold it.
+    pub worker_memory_mb: u64,
+    /// The most threads of one worker, where control groups hold them.
+    pub worker_threads: u32,
 }
 
 impl Default for Integrations {
@@ -179,6 +183,8 @@ impl Default for Integrations {
             data_mb: 1_024,
             data_check_every_ms: 60_000,
             sandbox: Sandboxing::BestEffort,
+            worker_memory_mb: 1_024,
+            worker_threads: 512,
         }
     }
 }

@@ -34,7 +34,7 @@ pub use self::exchange::{Exchange, Exchanges, InFlight};
 pub use self::flight::{Culprit, Fall, keep_in as keep_flights_in};
 #[cfg(test)]
 pub(crate) use self::isolated::worker_joined;
-pub use self::isolated::{is_of_a_worker, set_worker_program};
+pub use self::isolated::{Bounds, bound_workers, is_of_a_worker, set_worker_program, unbounded};
 pub use self::sandbox::{Confinement, HeldPorts, Kernel, Missing, Refusal, Tried, UndeclaredPath, wants_more};
 use crate::metrics::Meter;
 use crate::plugin::Staged;

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Durability};
 use crate::entity::{House, ReadingLimits};
+use crate::gateway;
 use crate::home::{Home, HomeError, LockError};
 use crate::integration::{Ground, Integrations, OperationError};
 use crate::log::{HostLog, LogError};
@@ -136,6 +137,8 @@ pub async fn run_until(
     on_ready: impl FnOnce(&Ready),
 ) -> Result<(), ServeError> {
     raise_descriptors();
+    let (memory_mb, threads) = (config.integrations.worker_memory_mb, config.integrations.worker_threads);
+    gateway::bound_workers(gateway::Bounds { memory_bytes: memory_mb << 20, threads });
     let manager = ServiceManager::from_environment();
     home.create()?;
     let lock = home.lock()?;
@@ -162,7 +165,7 @@ pub async fn run_until(
     if !groups.is_empty() && !socket.starts_with(home.root()) {
         tracing::warn!(socket = %socket.display(), "other users may not go where the socket is: choose a shorter home");
     }
-    crate::gateway::keep_flights_in(home.flight_file());
+    gateway::keep_flights_in(home.flight_file());
     let integrations = Integrations::open(ground.clone()).await?;
     let app = App::new(ground.clone(), integrations.clone(), log, socket.clone());
     let serving = tokio::spawn(server.serve(app, stop.clone(), REQUESTS_GRACE));

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod confined;
+mod control_groups;
 mod costs;
 mod crashes;
 mod damaged;

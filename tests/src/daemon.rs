@@ -81,6 +81,8 @@ pub struct Daemon {
     disk: Option<SmallDisk>,
     /// What is served, when it is not the binary that commands are run with.
     program: Option<PathBuf>,
+    /// A control group that it is started in.
+    group: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -105,7 +107,7 @@ impl Daemon {
         let folder = TempDir::with_prefix("gatehouse-").expect("a temporary home");
         fs::create_dir_all(folder.path().join("plugins")).expect("a plugins folder");
         fs::write(folder.path().join("gatehouse.toml"), config).expect("a config file");
-        Self { folder, child: None, user: None, disk: None, program: None }
+        Self { folder, child: None, user: None, disk: None, program: None, group: None }
     }
 
     /// A home that is not served yet, where everything belongs to another user, who runs every command.
@@ -141,16 +143,29 @@ impl Daemon {
         copy
     }
 
+    /// A home that is not served yet, whose daemon starts in a control group of its own.
+    pub fn prepare_in(config: &str, group: &Path) -> Self {
+        let mut daemon = Self::prepare(config);
+        daemon.group = Some(group.to_owned());
+        daemon
+    }
+
     /// Starts the daemon and waits until it answers.
     ///
     /// # Panics
     /// When it does not start.
     pub fn serve(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        let mut command = match (&self.disk, &self.program) {
-            (Some(disk), _) => disk.serve(),
-            (None, Some(program)) => self.command_of(program.clone(), &["serve"]),
-            (None, None) => self.command(&["serve"]),
+        let mut command = match (&self.disk, &self.program, &self.group) {
+            (Some(disk), _, _) => disk.serve(),
+            (None, Some(program), _) => self.command_of(program.clone(), &["serve"]),
+            (None, None, Some(group)) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(group);
+                command.arg(build::binary()).arg("--home").arg(self.home()).arg("serve");
+                command
+            }
+            (None, None, None) => self.command(&["serve"]),
         };
         let child = command
             .stdin(Stdio::null())

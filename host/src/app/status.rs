@@ -7,7 +7,7 @@ use super::view::{LogStatus, Status};
 use super::{App, is_running};
 use crate::causes::with_causes;
 use crate::entity::Attachment;
-use crate::gateway::{Hosting, Kernel};
+use crate::gateway::{self, Hosting, Kernel};
 use crate::store::StoreError;
 
 impl App {
@@ -42,7 +42,7 @@ impl App {
                 .filter(|view| is_running(view.actual) || view.leaked_generations > 0)
                 .map(|view| view.id.clone())
                 .collect(),
-            sandbox_missing: Kernel::found().missing(),
+            sandbox_missing: Kernel::found().missing().into_iter().chain(gateway::unbounded()).collect(),
             entities: u32::try_from(attached().count()).unwrap_or(u32::MAX),
             states: u32::try_from(states).unwrap_or(u32::MAX),
             log: LogStatus { kept: log.kept, displaced: log.displaced, dropped: log.dropped },

@@ -51,7 +51,7 @@ fn text(status: &Status, output: &Output) -> String {
         rows.insert(3, ("In-process", output.paint(Tone::Warn, text)));
     }
     for (at, Missing { part, means }) in status.sandbox_missing.iter().enumerate() {
-        let text = format!("this kernel lacks {part}: {means}");
+        let text = format!("without {part}: {means}");
         rows.push((if at == 0 { "Sandbox" } else { "" }, output.paint(Tone::Warn, text)));
     }
     if status.log.dropped > 0 {

@@ -190,6 +190,18 @@ pub const KEYS: &[Key] = &[
         Kind::Word(&["best_effort", "require"]),
         "On a kernel that lacks a part of the sandbox: run plugins with what there is (best_effort), or none (require). `gatehouse status` tells what is missing.",
     ),
+    key(
+        "integrations",
+        "worker_memory_mb",
+        count(16, 4_096),
+        "The most MiB of memory that one worker may use, with what it starts; one that needs more is ended. Holds where the daemon has a control group to divide, as `gatehouse status` tells.",
+    ),
+    key(
+        "integrations",
+        "worker_threads",
+        count(8, 1_000_000),
+        "The most threads that one worker may have, with what it starts. Holds where the daemon has a control group to divide.",
+    ),
     key("history", "keep_days", count(0, 36_500), "How many days readings are kept; 0 keeps them for ever."),
     key("history", "expire_every_ms", millis(10, 30 * DAY), "How often old readings are deleted."),
     key(

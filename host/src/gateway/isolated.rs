@@ -8,6 +8,7 @@
 mod connection;
 mod ending;
 mod family;
+mod group;
 mod memory;
 mod output;
 mod process;
@@ -48,6 +49,7 @@ use crate::reason::{Reason, ReasonCode};
 pub use self::family::is_of_a_worker;
 #[cfg(test)]
 pub(crate) use self::family::joined as worker_joined;
+pub use self::group::{Bounds, bound_workers, unbounded};
 pub use self::process::set_worker_program;
 
 /// How long a worker whose last handle was dropped may take to end.

@@ -45,7 +45,7 @@ pub struct Status {
     /// Integrations that run in the daemon's own process, where a crash of theirs is a crash of the daemon.
     #[schema(value_type = Vec<String>)]
     pub in_process: Vec<IntegrationId>,
-    /// What of the sandbox this kernel lacks, and what plugins can do without it; empty when nothing is missing.
+    /// What of the sandbox is not to be had here, and what plugins can do without it; empty when nothing is missing.
     pub sandbox_missing: Vec<Missing>,
     /// Attached entities.
     pub entities: u32,

@@ -52,7 +52,9 @@ impl Death<'_> {
             libc::SIGTRAP => (ReasonCode::Trapped, "its code met a trap"),
             libc::SIGSYS => (ReasonCode::RefusedBySandbox, "it made a system call that the sandbox does not allow"),
             libc::SIGXCPU | libc::SIGXFSZ => (ReasonCode::LimitExceeded, "it exceeded a limit of its process"),
-            libc::SIGKILL if self.oom_killed => (ReasonCode::OutOfMemory, "the system had no memory left for it"),
+            libc::SIGKILL if self.oom_killed => {
+                (ReasonCode::OutOfMemory, "it used more memory than it may, or the system had none left")
+            }
             libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT => KILLED_BY_PERSON,
             _ => (ReasonCode::WorkerKilled, ""),
         }

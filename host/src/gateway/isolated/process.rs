@@ -18,6 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use super::family;
+use super::group::{self, Group};
 use crate::gateway::sys::Ended;
 use crate::gateway::{Used, sys, worker};
 
@@ -119,6 +120,8 @@ struct Child {
     pidfd: Arc<OwnedFd>,
     ended: OnceLock<(Ended, Used)>,
     is_reaped: AtomicBool,
+    /// It stays until the worker is reaped and what the kernel counted in it is read.
+    group: Option<Group>,
 }
 
 impl Child {
@@ -155,11 +158,12 @@ impl Drop for Child {
             return;
         }
         self.kill();
-        let (pid, pidfd) = (self.pid, Arc::clone(&self.pidfd));
+        let (pid, pidfd, group) = (self.pid, Arc::clone(&self.pidfd), self.group.take());
         // Reaping can take as long as the kernel needs to tear the process down; no caller of ours waits for that.
         let reap = move || {
             let _ = sys::wait_for(&pidfd, true);
             family::left(pid);
+            drop(group);
         };
         if std::thread::Builder::new().name("worker reaper".into()).spawn(reap).is_err() {
             tracing::warn!(pid = self.pid, "a killed worker could not be reaped");
@@ -211,11 +215,14 @@ fn spawn(birth: Birth) -> io::Result<Child> {
         .spawn()?;
     let pid = child.id();
     family::joined(pid);
+    // It waits for its launch order, so that nothing of the plugin's happens outside.
+    let group = group::enclose(&birth.integration_id, pid);
     // Not reaped yet, so the number is still this child's.
     let pidfd = sys::pid_of(pid).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
     match pidfd {
         Ok(pidfd) => {
-            Ok(Child { pid, pidfd: Arc::new(pidfd), ended: OnceLock::new(), is_reaped: AtomicBool::new(false) })
+            let (pidfd, ended, is_reaped) = (Arc::new(pidfd), OnceLock::new(), AtomicBool::new(false));
+            Ok(Child { pid, pidfd, ended, is_reaped, group })
         }
         Err(error) => {
             let mut child = child;

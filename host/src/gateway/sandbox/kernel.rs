@@ -33,7 +33,7 @@ pub struct Kernel {
     pub memory: bool,
 }
 
-/// A part of the sandbox that the running kernel lacks.
+/// A part of the sandbox that is not to be had where the daemon runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Missing {
     /// The part: `Landlock`.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use gatehouse_host::api::client::{Client, ClientError};
 use gatehouse_host::api::server::{BindError, Server};
 use gatehouse_host::api::types::Status;
-use gatehouse_host::gateway::Kernel;
+use gatehouse_host::gateway::{Kernel, Missing};
 use gatehouse_host::home::Home;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -144,11 +144,16 @@ async fn a_worker_is_refused_by_the_daemon_also_where_the_kernel_lets_it_through
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_status_tells_what_of_the_sandbox_is_missing() {
     let daemon = Daemon::start().await;
+    // Whether this process may divide its control group is the machine's.
+    let missing = async || {
+        let status: Status = daemon.client.get("/v1/status").await.unwrap();
+        let of_groups = |one: &Missing| one.part.starts_with("control groups");
+        status.sandbox_missing.into_iter().filter(|one| !of_groups(one)).collect::<Vec<_>>()
+    };
     Kernel::narrow(Kernel::WHOLE);
-    let status: Status = daemon.client.get("/v1/status").await.unwrap();
-    assert_eq!(status.sandbox_missing, []);
+    assert_eq!(missing().await, []);
     Kernel::narrow(Kernel { landlock: 0, ..Kernel::WHOLE });
-    let status: Status = daemon.client.get("/v1/status").await.unwrap();
-    assert_eq!(status.sandbox_missing.len(), 1);
-    assert!(status.sandbox_missing[0].part.starts_with("Landlock"), "{:?}", status.sandbox_missing);
+    let missing = missing().await;
+    assert_eq!(missing.len(), 1);
+    assert!(missing[0].part.starts_with("Landlock"), "{missing:?}");
 }
