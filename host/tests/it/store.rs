@@ -1,6 +1,7 @@
 //! The database as other rooms and a person meet it.
 
 mod damaged;
+mod schemas;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -239,9 +240,11 @@ async fn refuses_a_newer_database_with_a_sentence() {
     let place = Place::new();
     place.open().unwrap().close().await;
     rusqlite::Connection::open(place.database()).unwrap().pragma_update(None, "user_version", 4_000).unwrap();
+    let before = fs::read(place.database()).unwrap();
     let error = place.open().unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 4_000, .. }));
     assert!(error.to_string().contains("update Gatehouse"), "{error}");
+    assert!(fs::read(place.database()).unwrap() == before, "the database is untouched");
 }
 
 #[tokio::test]
