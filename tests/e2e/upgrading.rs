@@ -1,5 +1,7 @@
 //! A new version takes over from the old one while the house goes on: under calls, through kills, and back again.
 
+mod steps;
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

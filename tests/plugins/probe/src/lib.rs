@@ -4,6 +4,7 @@
 
 mod attempts;
 mod counting;
+mod steps;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -38,15 +39,21 @@ impl IntegrationGateway for Probe {
             "probe-exits" => exit(7),
             "probe-segfaults" => announce(&write_to(16)),
             "probe-hangs" => block_for_ever(),
-            _ => {}
+            _ => steps::come_to_now(&context, "constructor"),
         }
-        Self { context, state: RefCell::default(), upstream: RefCell::default() }
+        Self { context, state: RefCell::new(b"state".to_vec()), upstream: RefCell::default() }
     }
 
     async fn start(&self, (): ()) -> Result<()> {
         let number = Entity::new("probe").state(State::number("count", ""));
         self.context.declare([number.state(State::on_off("power").controllable())]).await?;
         counting::go_on(&self.context);
+        steps::come_to(&self.context, "start").await;
+        Ok(())
+    }
+
+    async fn stop(&self) -> Result<()> {
+        steps::come_to(&self.context, "stop").await;
         Ok(())
     }
 
@@ -171,11 +178,13 @@ impl IntegrationGateway for Probe {
     }
 
     async fn export_state(&self) -> Result<Vec<u8>> {
-        Ok(self.state.take())
+        steps::come_to(&self.context, "export").await;
+        Ok(self.state.borrow().clone())
     }
 
     async fn import_state(&self, state: Vec<u8>) -> Result<()> {
         self.state.replace(state);
+        steps::come_to(&self.context, "import").await;
         Ok(())
     }
 }
