@@ -5,10 +5,9 @@
 use std::fs;
 use std::net::TcpListener;
 
-use gatehouse_tests::daemon::Daemon;
+use gatehouse_tests::daemon::{Daemon, QUICK};
 use gatehouse_tests::user::may_change_user;
 use rustix::process::Pid;
-use serde_json::Value;
 
 /// The sets of capabilities of a process, by their names in proc_pid_status(5).
 fn capabilities(pid: impl std::fmt::Display) -> Vec<(String, u64)> {
@@ -33,26 +32,47 @@ fn workers_of_root_have_none_of_its_capabilities() {
 }
 
 #[test]
-fn where_the_sandbox_is_required_nothing_runs_without_it() {
-    let daemon = Daemon::start_with("sandbox = \"require\"\n[integration.probe-within]\nhosting = \"in_process\"\n");
+fn where_the_sandbox_is_required_nothing_runs_within_the_daemon() {
+    let daemon = Daemon::start_with("sandbox = \"require\"\n[integration.probe]\nhosting = \"in_process\"\n");
     daemon.drop_plugin("probe_plugin");
-    // Within the daemon there is no sandbox, on any kernel.
-    daemon.cli(&["integration", "activate", "probe", "--id", "probe-within", "--yes"]).ok();
-    let within = daemon.wait_state("probe-within", "incompatible");
+    daemon.cli(&["integration", "activate", "probe", "--yes"]).ok();
+    let within = daemon.wait_state("probe", "incompatible");
     assert_eq!(within["reason"]["code"], "sandbox_incomplete", "{within}");
     assert!(within["pid"].is_null(), "{within}");
+}
 
-    let status = daemon.get("/v1/status").expect("served").json();
-    let missing = status["sandbox_missing"].as_array().expect("a list");
-    let of_kernel = |one: &&Value| !one["part"].as_str().is_some_and(|part| part.starts_with("control groups"));
-    let missing: Vec<_> = missing.iter().filter(of_kernel).collect();
-    daemon.cli(&["integration", "activate", "probe", "--yes"]).ok();
-    if missing.is_empty() {
-        daemon.wait_state("probe", "running");
-    } else {
-        let without = daemon.wait_state("probe", "incompatible");
-        assert_eq!(without["reason"]["code"], "sandbox_incomplete", "{without}");
-    }
+#[test]
+fn where_the_sandbox_is_required_a_kernel_without_landlock_runs_no_plugin() {
+    let required = format!("{QUICK}sandbox = \"require\"\n");
+    let mut daemon = Daemon::prepare(&required);
+    daemon.serve();
+    daemon.with_probe();
+    let lacking = |daemon: &Daemon| daemon.cli(&["status"]).ok().contains("without Landlock");
+    assert!(!lacking(&daemon), "this test needs a kernel with Landlock: {}", daemon.cli(&["status"]).ok());
+
+    daemon.run_by([env!("CARGO_BIN_EXE_without-landlock")]);
+    daemon.restart();
+    let view = daemon.wait_state("probe", "incompatible");
+    assert_eq!(view["reason"]["code"], "sandbox_incomplete", "{view}");
+    assert!(lacking(&daemon), "{}", daemon.cli(&["status"]).ok());
+    let told = daemon.cli(&["integration", "show", "probe"]);
+    assert!(told.stdout.contains("this kernel lacks Landlock"), "{told:?}");
+
+    // The same kernel, and a person who takes what there is.
+    fs::write(daemon.home().join("gatehouse.toml"), QUICK).expect("written");
+    daemon.restart();
+    daemon.wait_state("probe", "running");
+    assert!(lacking(&daemon), "{}", daemon.cli(&["status"]).ok());
+    let said = daemon.ask_probe("probe", &["do=try", "what=read", "at=/etc/passwd"]);
+    assert!(said.contains("done"), "that is what is missing: {said}");
+    let said = daemon.ask_probe("probe", &["do=try", "what=start", "at=/bin/sh"]);
+    assert!(said.contains("PermissionDenied"), "the filter still holds: {said}");
+
+    // Another kernel.
+    fs::write(daemon.home().join("gatehouse.toml"), required).expect("written");
+    daemon.run_by([""; 0]);
+    daemon.restart();
+    daemon.wait_state("probe", "running");
 }
 
 #[test]

@@ -59,7 +59,9 @@ fn a_worker_is_bounded_by_a_control_group_of_its_own() {
         }
     };
     let config = format!("{QUICK}worker_memory_mb = 64\nworker_threads = 32\n");
-    let mut daemon = Daemon::prepare_in(&config, &group.0);
+    let mut daemon = Daemon::prepare(&config);
+    let enter = r#"echo $$ > "$0/cgroup.procs" && exec "$@""#;
+    daemon.run_by(["sh".as_ref(), "-c".as_ref(), enter.as_ref(), group.0.as_os_str()]);
     daemon.serve();
     assert_eq!(missing(&daemon), Vec::<Value>::new());
     daemon.drop_plugin("zoo_plugin");

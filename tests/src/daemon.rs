@@ -1,6 +1,6 @@
 //! A real daemon in a temporary home, ended with the test; its log is shown when the test fails.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -81,8 +81,8 @@ pub struct Daemon {
     disk: Option<SmallDisk>,
     /// What is served, when it is not the binary that commands are run with.
     program: Option<PathBuf>,
-    /// A control group that it is started in.
-    group: Option<PathBuf>,
+    /// What is run with its command line, and becomes it.
+    runner: Vec<OsString>,
 }
 
 impl Daemon {
@@ -107,7 +107,7 @@ impl Daemon {
         let folder = TempDir::with_prefix("gatehouse-").expect("a temporary home");
         fs::create_dir_all(folder.path().join("plugins")).expect("a plugins folder");
         fs::write(folder.path().join("gatehouse.toml"), config).expect("a config file");
-        Self { folder, child: None, user: None, disk: None, program: None, group: None }
+        Self { folder, child: None, user: None, disk: None, program: None, runner: Vec::new() }
     }
 
     /// A home that is not served yet, where everything belongs to another user, who runs every command.
@@ -143,11 +143,10 @@ impl Daemon {
         copy
     }
 
-    /// A home that is not served yet, whose daemon starts in a control group of its own.
-    pub fn prepare_in(config: &str, group: &Path) -> Self {
-        let mut daemon = Self::prepare(config);
-        daemon.group = Some(group.to_owned());
-        daemon
+    /// From its next start on the daemon is run by a program that is given its command line, after its own arguments,
+    /// and becomes it; by none when there is no word.
+    pub fn run_by<T: Into<OsString>>(&mut self, runner: impl IntoIterator<Item = T>) {
+        self.runner = runner.into_iter().map(Into::into).collect();
     }
 
     /// Starts the daemon and waits until it answers.
@@ -156,17 +155,14 @@ impl Daemon {
     /// When it does not start.
     pub fn serve(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        let mut command = match (&self.disk, &self.program, &self.group) {
-            (Some(disk), _, _) => disk.serve(),
-            (None, Some(program), _) => self.command_of(program.clone(), &["serve"]),
-            (None, None, Some(group)) => {
-                let mut command = Command::new("sh");
-                command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(group);
-                command.arg(build::binary()).arg("--home").arg(self.home()).arg("serve");
-                command
-            }
-            (None, None, None) => self.command(&["serve"]),
+        let mut command = match (&self.disk, &self.program) {
+            (Some(disk), _) => disk.serve(),
+            (None, Some(program)) => self.command_of(program.clone(), &["serve"]),
+            (None, None) => self.command(&["serve"]),
         };
+        if let [runner, arguments @ ..] = self.runner.as_slice() {
+            command = run_by(runner, arguments, &command);
+        }
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("one more handle"))
@@ -374,6 +370,19 @@ impl Daemon {
             if view["actual"]["state"] == state { Ok(view) } else { Err(view.to_string()) }
         })
     }
+}
+
+/// The same command with a program and its arguments before it.
+fn run_by(runner: &OsStr, arguments: &[OsString], command: &Command) -> Command {
+    let mut whole = Command::new(runner);
+    whole.args(arguments).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => whole.env(name, value),
+            None => whole.env_remove(name),
+        };
+    }
+    whole
 }
 
 fn run(mut command: Command, input: &str) -> Ran {

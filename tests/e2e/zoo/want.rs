@@ -28,7 +28,7 @@ fn what_the_kernel_ends_for_want_of_memory_is_told_apart_from_a_kill() {
         group.admit(daemon.pid());
         let keeper = Keeper::of(daemon);
         for (fault, code, how) in [
-            ("control leak-touched", "out_of_memory", "killed by SIGKILL: the system had no memory left for it"),
+            ("control leak-touched", "out_of_memory", "killed by SIGKILL: it used more memory than it may"),
             // The count that rose before is none of this one's.
             ("control kill", "killed_by_person", "killed by SIGKILL: not by Gatehouse"),
         ] {

@@ -1,8 +1,8 @@
 //! The worker's part of the sandbox: what the kernel is told while the process has one thread and no plugin.
 //!
-//! In this order: limits, capabilities, no new privileges, Landlock (files, ports to listen on, signals, abstract sockets), the
-//! seccomp filter. Landlock and not mounts, because it needs no privilege; the filter beside it for what Landlock
-//! leaves alone. An older kernel enforces what it knows of Landlock, and the host is told how much that is.
+//! In this order: limits, capabilities, no new privileges, Landlock (files, ports to listen on, signals, abstract
+//! sockets), the seccomp filter. Landlock and not mounts, because it needs no privilege; the filter beside it for what
+//! Landlock leaves alone. An older kernel enforces what it knows of Landlock, and the host is told how much that is.
 
 use std::io;
 use std::os::fd::OwnedFd;
