@@ -97,6 +97,12 @@ impl Groups {
             let lacking = lacking.join(" and ");
             return Err(format!("the daemon's group {} was not given {lacking}", own.display()));
         }
+        let shared = || format!("the daemon shares its group {} with other processes", own.display());
+        // The root of all groups could be divided with them in it, and is not the daemon's to divide.
+        let members = fs::read_to_string(own.join(MEMBERS)).unwrap_or_default();
+        if members.lines().any(|member| member.trim() != pid.to_string()) {
+            return Err(shared());
+        }
         let (leaf, folder) = (own.join("daemon"), own.join("workers"));
         let divided = make(&leaf)
             .and_then(|()| join(&leaf, pid))
@@ -113,7 +119,7 @@ impl Groups {
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                     format!("the daemon may not divide its group {own} (systemd: `Delegate=memory pids`)")
                 }
-                ErrorKind::ResourceBusy => format!("the daemon shares its group {own} with other processes"),
+                ErrorKind::ResourceBusy => shared(),
                 _ => format!("the daemon's group {own} cannot be divided: {error}"),
             });
         }
@@ -249,6 +255,9 @@ mod tests {
         let neither = own("");
         assert!(told(neither.path()).ends_with("memory and pids"), "{}", told(neither.path()));
         assert!(told(Path::new("/nowhere")).contains("cannot be read"));
+        let shared = own("memory pids\n");
+        fs::write(shared.path().join(MEMBERS), "7\n41\n").unwrap();
+        assert!(told(shared.path()).contains("with other processes"), "{}", told(shared.path()));
         // What cannot be written, whoever runs this.
         let odd = own("memory pids\n");
         fs::create_dir(odd.path().join(BELOW)).unwrap();
