@@ -15,7 +15,11 @@ fn imports_what_the_upstream_has(config: &str, hosting: &str) {
     assert_eq!(daemon.wait_state("probe", "running")["hosting"], hosting);
     // One that was told of no upstream has no snapshot to give, and is none the worse for it.
     let none = daemon.cli(&["integration", "synchronize", "probe"]);
-    assert!(none.failed(1).contains("no list of entities to give: the probe was told of no upstream"), "{}", none.stderr);
+    assert!(
+        none.failed(1).contains("no list of entities to give: the probe was told of no upstream"),
+        "{}",
+        none.stderr
+    );
     assert_eq!(entities(&daemon), ["probe:probe attached"]);
 
     let synchronized = |names: &str| {

@@ -1,4 +1,4 @@
-//! A control group with little memory for one daemon and its workers: the kernel ends a process of it when it is full.
+//! A control group with little memory for workers of a daemon: the kernel ends a process of it when it is full.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,28 @@ use crate::wait::wait_for;
 
 /// The group; it goes when its processes have gone.
 #[derive(Debug)]
-pub struct MemoryGroup(PathBuf);
+pub struct MemoryGroup {
+    folder: PathBuf,
+    /// The group of this process and of what it starts.
+    outside: PathBuf,
+}
 
 impl MemoryGroup {
     /// A group with so much memory, in either version of control groups; `None` where the system lets nobody make one.
     pub fn new(megabytes: u64) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        own.lines().flat_map(places).find_map(|place| Self::within(&place, megabytes))
+        own.lines().find_map(|line| {
+            let places = places(line);
+            places.iter().find_map(|place| Self::within(place, places.first()?, megabytes))
+        })
     }
 
-    fn within(place: &Path, megabytes: u64) -> Option<Self> {
+    fn within(place: &Path, outside: &Path, megabytes: u64) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("gatehouse-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = place.join(name);
         fs::create_dir(&folder).ok()?;
-        let group = Self(folder);
+        let group = Self { folder, outside: outside.to_owned() };
         let limit = (megabytes << 20).to_string();
         let limited = ["memory.max", "memory.limit_in_bytes"].iter().any(|file| group.set(file, &limit));
         // What is swapped out is not there either.
@@ -33,7 +40,7 @@ impl MemoryGroup {
     }
 
     fn set(&self, file: &str, value: &str) -> bool {
-        let file = self.0.join(file);
+        let file = self.folder.join(file);
         file.exists() && fs::write(file, value).is_ok()
     }
 
@@ -42,18 +49,30 @@ impl MemoryGroup {
     /// # Panics
     /// When it may not.
     pub fn admit(&self, process: Pid) {
-        fs::write(self.0.join("cgroup.procs"), process.as_raw_nonzero().to_string()).expect("a group of one's own");
+        put(&self.folder, process);
+    }
+
+    /// Lets a process out again; what it started meanwhile stays.
+    ///
+    /// # Panics
+    /// When it may not.
+    pub fn let_out(&self, process: Pid) {
+        put(&self.outside, process);
     }
 }
 
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = fs::remove_dir(&self.0);
+            let _ = fs::remove_dir(&self.folder);
             return;
         }
-        wait_for("the control group to be empty", || fs::remove_dir(&self.0));
+        wait_for("the control group to be empty", || fs::remove_dir(&self.folder));
     }
+}
+
+fn put(group: &Path, process: Pid) {
+    fs::write(group.join("cgroup.procs"), process.as_raw_nonzero().to_string()).expect("a group of one's own");
 }
 
 /// Where a group can be made beside or below this process's own, by a line of `/proc/self/cgroup`.

@@ -146,22 +146,27 @@ impl Keeper {
     pub(crate) fn bring_about(&self, row: &Row) -> String {
         let id = format!("zoo-{}", row.fault.replace(' ', "-"));
         self.take_in(&id);
+        self.afflict(&id, row);
+        id
+    }
+
+    /// Brings the fault about in an animal that is well.
+    pub(crate) fn afflict(&self, id: &str, row: &Row) {
         let (place, _) = row.fault.split_once(' ').expect("a place and a kind");
         if matches!(place, "init" | "constructor" | "start") {
-            self.send(&id, "POST", "/pause", &Value::Null);
-            self.daemon.wait_state(&id, "paused");
+            self.send(id, "POST", "/pause", &Value::Null);
+            self.daemon.wait_state(id, "paused");
         }
-        self.curse(&id, row.fault);
-        let answer = self.strike(&id, place);
+        self.curse(id, row.fault);
+        let answer = self.strike(id, place);
         if let Some(answer) = answer {
             let code = refusal(&answer);
             assert_eq!(code, row.answer, "{}: {} {}", row.fault, answer.status, answer.body);
         }
-        self.wait_reason(&id, row);
+        self.wait_reason(id, row);
         if row.state == "running" {
-            self.assert_well(&id, row.fault);
+            self.assert_well(id, row.fault);
         }
-        id
     }
 
     fn wait_reason(&self, id: &str, row: &Row) {

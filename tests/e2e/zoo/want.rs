@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::keeper::{CALM, Keeper, ends};
 
-/// Enough for the daemon and two workers, and much less than a worker may take by itself.
+/// Enough for a worker, and much less than it may take by itself.
 const GROUP_MEGABYTES: u64 = 512;
 
 #[test]
@@ -21,18 +21,22 @@ fn what_the_kernel_ends_for_want_of_memory_is_told_apart_from_a_kill() {
         return;
     };
     {
-        // Shortly before the end everything in the group waits for pages: that is no missed heartbeat.
+        // Shortly before its end it waits for pages: that is no missed heartbeat.
         let patient = CALM.replace("heartbeat_within_ms = 3000", "heartbeat_within_ms = 60000");
         let mut daemon = Daemon::prepare(&patient);
         daemon.serve();
-        group.admit(daemon.pid());
         let keeper = Keeper::of(daemon);
         for (fault, code, how) in [
             ("control leak-touched", "out_of_memory", "killed by SIGKILL: it used more memory than it may"),
             // The count that rose before is none of this one's.
             ("control kill", "killed_by_person", "killed by SIGKILL: not by Gatehouse"),
         ] {
-            let id = keeper.bring_about(&ends(fault, code));
+            // The animal alone: while it ends, the kernel may look for another one to end.
+            let id = format!("zoo-{}", fault.replace(' ', "-"));
+            group.admit(keeper.daemon.pid());
+            keeper.take_in(&id);
+            group.let_out(keeper.daemon.pid());
+            keeper.afflict(&id, &ends(fault, code));
             let told = keeper.daemon.cli(&["explain", &id, "--json"]).json();
             assert!(told["reason"]["sentence"].as_str().is_some_and(|text| text.contains(how)), "{told}");
             keeper.neighbour.keeps_its_pace();
@@ -41,7 +45,7 @@ fn what_the_kernel_ends_for_want_of_memory_is_told_apart_from_a_kill() {
         }
         keeper.assert_unhurt();
     }
-    // The daemon and its workers have gone.
+    // The animals have gone.
     drop(group);
 }
 
