@@ -71,7 +71,8 @@ async fn a_half_written_file_is_waited_for() {
     }
     drop(file);
     scene.accepted("slow.so").await;
-    assert_eq!(scene.uses_so_far(), ["+house"]);
+    assert_eq!(scene.next_use().await, "+house 1.0.0");
+    assert_eq!(scene.uses_so_far(), [] as [&str; 0]);
 }
 
 #[tokio::test]
