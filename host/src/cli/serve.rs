@@ -11,8 +11,12 @@ use super::daemon::Daemon;
 use super::failure::Failure;
 use super::output::Output;
 use crate::causes::with_causes;
+use crate::gateway::sys::take_short_turns;
 use crate::home::Home;
 use crate::serve::{Ready, ServeError};
+
+/// The fewest threads that serve.
+const THREADS: usize = 4;
 
 pub(super) fn run(home: &Home, wanted: &Serve, output: Output) -> Result<(), Failure> {
     let (file, optional) = match &wanted.config {
@@ -20,7 +24,12 @@ pub(super) fn run(home: &Home, wanted: &Serve, output: Output) -> Result<(), Fai
         None => (home.config_file(), true),
     };
     let config = config::load(&file, optional)?;
+    // Before anything is spawned: all threads of the daemon and all workers have them.
+    take_short_turns();
+    // More than there are cores: work of a millisecond keeps nobody waiting, the kernel shares the cores out.
+    let threads = std::thread::available_parallelism().map_or(THREADS, |cores| cores.get().max(THREADS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::io("the runtime cannot be started", &error))?;

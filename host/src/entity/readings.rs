@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gatehouse_plugin_api::ids::IntegrationId;
 use gatehouse_plugin_api::message::{EmitOutcome, Reading};
 use gatehouse_plugin_api::value::Value;
+use parking_lot::MutexGuard;
 
 use super::bounds::{LIVE_TEXT_MAX_BYTES, check_reading, check_time};
 use super::registry::Room;
@@ -13,7 +14,7 @@ use super::{Core, HouseParts, LiveState};
 use crate::store::{Effect, ReadingRow};
 
 /// Readings taken under one lock: whoever asks for a live value does not wait longer than for these.
-const CHUNK: usize = 512;
+const CHUNK: usize = 256;
 /// A reading that is older than the last one and than this is of the past, and not the state's value now. Younger
 /// ones are: clocks differ, and a clock that was set back must not freeze the state.
 const BACKFILL_AFTER_MS: i64 = 60_000;
@@ -29,13 +30,15 @@ pub(super) async fn emit(parts: &HouseParts, integration: &IntegrationId, readin
         made_room.as_mut().enable();
         let took = {
             let mut core = parts.core.lock();
-            let room = parts.queue.room().min(CHUNK);
+            let room = parts.queue.room(integration).min(CHUNK);
             if room > 0 {
                 let now_ms = parts.clock.now_ms();
                 core.take(integration, readings.by_ref().take(room), now_ms, &mut rows, &mut outcome);
                 // Under the lock: the queue's order is that of the sequence numbers.
                 parts.queue.push(&mut rows);
             }
+            // To whoever waits, if anybody: a flood would have it again before that one woke.
+            MutexGuard::unlock_fair(core);
             room > 0
         };
         if !took {

@@ -1,15 +1,19 @@
 //! Readings on their way to the history: the bounded queue between the house and the writer, and its batches.
 
+mod shares;
+
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use gatehouse_plugin_api::ids::IntegrationId;
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 use tokio::sync::{Notify, oneshot};
 
+use self::shares::Shares;
 use super::error::{Fault, StoreError};
 use super::values;
 use super::writer::Message;
@@ -60,6 +64,7 @@ struct Inner {
     rows: VecDeque<ReadingRow>,
     /// The bytes of the rows' texts.
     bytes: usize,
+    shares: Shares,
     limit: usize,
     oldest: Option<Instant>,
     waiters: Vec<Waiter>,
@@ -126,7 +131,7 @@ impl Pending {
         if let Some(failed_at) = inner.failed_at {
             return Some(failed_at + RETRY_EVERY);
         }
-        Some(if inner.rows.len() >= policy.rows { oldest } else { oldest + policy.every })
+        Some(if inner.has_many(policy) { oldest } else { oldest + policy.every })
     }
 
     pub(super) fn has_committable_rows(&self) -> bool {
@@ -161,6 +166,7 @@ impl Pending {
         let count = most.max(1).min(inner.rows.len());
         let rows: Vec<ReadingRow> = inner.rows.drain(..count).collect();
         inner.bytes -= text_bytes(&rows);
+        inner.shares.remove(&rows);
         if inner.rows.is_empty() {
             inner.oldest = None;
         }
@@ -200,6 +206,7 @@ impl Pending {
                         tracing::error!(database = %path.display(), %error, "the history is not written; it is tried again");
                     }
                     inner.bytes += text_bytes(&batch.0);
+                    inner.shares.add(&batch.0);
                     for row in batch.0.into_iter().rev() {
                         inner.rows.push_front(row);
                     }
@@ -229,12 +236,18 @@ impl Pending {
 }
 
 impl Inner {
+    /// Whether there is enough for a commit before its time: a whole batch, or what one integration alone may queue.
+    fn has_many(&self, policy: &CommitPolicy) -> bool {
+        self.rows.len() >= policy.rows.min(self.limit / 2).max(1)
+    }
+
     /// While nothing can be written the newest readings are worth more than the oldest.
     fn shed(&mut self) {
         let before = self.rows.len();
         while self.rows.len() > self.limit.max(1) || self.bytes > QUEUE_TEXT_MAX_BYTES {
             let Some(oldest) = self.rows.pop_front() else { break };
             self.bytes -= oldest.text_bytes as usize;
+            self.shares.remove(std::slice::from_ref(&oldest));
         }
         if self.rows.len() == before {
             return;
@@ -332,16 +345,14 @@ impl ReadingQueue {
         Self { pending, messages, store }
     }
 
-    /// How many rows may be pushed now. While the disk refuses, any number: the oldest make room.
-    pub(crate) fn room(&self) -> usize {
+    /// How many rows of an integration may be pushed now. While the disk refuses, any number: the oldest make room.
+    pub(crate) fn room(&self, integration: &IntegrationId) -> usize {
         let inner = self.pending.inner.lock();
         if inner.failed_at.is_some() || inner.closed {
-            inner.limit
-        } else if inner.bytes >= QUEUE_TEXT_MAX_BYTES {
-            0
-        } else {
-            inner.limit.saturating_sub(inner.rows.len())
+            return inner.limit;
         }
+        let free_rows = inner.limit.saturating_sub(inner.rows.len());
+        inner.shares.room(integration, free_rows, QUEUE_TEXT_MAX_BYTES.saturating_sub(inner.bytes))
     }
 
     /// What makes the rows of these states that wait here leave no trace, whenever they are written. For the writer's
@@ -370,13 +381,14 @@ impl ReadingQueue {
             return;
         }
         inner.bytes += text_bytes(rows);
+        inner.shares.add(rows);
         inner.rows.extend(rows.drain(..));
         inner.pushed = last;
         inner.oldest.get_or_insert_with(Instant::now);
         if inner.failed_at.is_some() {
             inner.shed();
         }
-        let wanted = if inner.rows.len() >= self.store.policy().rows { 2 } else { 1 };
+        let wanted = if inner.has_many(self.store.policy()) { 2 } else { 1 };
         self.tell(inner, wanted);
     }
 

@@ -127,6 +127,30 @@ async fn emit_waits_while_the_queue_is_full() {
 }
 
 #[tokio::test]
+async fn one_that_fills_the_queue_leaves_room_for_the_others() {
+    let home = Home::with(Place::new(), ReadingLimits { queue_rows: 1_000, subscriber_rows: 2_000 }).await;
+    let (flood, second, calm) = (id("flood"), id("second"), id("calm"));
+    for one in [&flood, &second, &calm] {
+        home.house.declare(one, vec![entity("lamp")]).await.unwrap();
+    }
+    let raw = rusqlite::Connection::open(home.place.database()).unwrap();
+    raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut first = Box::pin(home.house.emit(&flood, levels(0..2_000)));
+    assert!(first.as_mut().now_or_never().is_none(), "it waits for a commit");
+    let mut second = Box::pin(home.house.emit(&second, levels(0..2_000)));
+    assert!(second.as_mut().now_or_never().is_none(), "as does this one");
+    // Half of the queue and half of the rest are taken.
+    let calm = home.house.emit(&calm, levels(0..100)).now_or_never();
+    assert_eq!(calm.expect("it has not to wait for what the others have queued").refused, 0);
+    raw.execute_batch("COMMIT").unwrap();
+    assert_eq!((first.await.refused, second.await.refused), (0, 0));
+    home.house.flush().await.unwrap();
+    for integration in ["flood", "second"] {
+        assert_eq!(home.history(&format!("{integration}:lamp/level")).await.len(), 2_000);
+    }
+}
+
+#[tokio::test]
 async fn old_readings_expire_but_never_the_newest_of_a_state() {
     let home = Home::new().await;
     home.house.declare(&id("virtual"), vec![entity("lamp"), entity("door")]).await.unwrap();
