@@ -143,6 +143,8 @@ pub struct Integrations {
     pub trial_ms: u64,
     /// How long calls are held for the calls in flight to end, at the switch to a new version.
     pub switch_hold_ms: u64,
+    /// How long calls are held at most for the state in memory to be given, and as long again for it to be taken.
+    pub switch_state_ms: u64,
     /// How long a new version that has started waits for a moment to take over before it is given up.
     pub switch_within_ms: u64,
     /// When a new version that was given up is tried again.
@@ -177,6 +179,7 @@ impl Default for Integrations {
             start_parallel: 8,
             trial_ms: 600_000,
             switch_hold_ms: 50,
+            switch_state_ms: 500,
             switch_within_ms: 60_000,
             switch_retry_ms: 300_000,
             store_mb: 64,

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Failures are what this is about, so that they lead nowhere.
-const PATIENT: &str = "quarantine_failures = 1000\n";
+const PATIENT: &str = "quarantine_failures = 1000\nquarantine_within_ms = 1000\n";
 
 fn rounds() -> u32 {
     std::env::var("GATEHOUSE_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)

@@ -1,8 +1,11 @@
 //! Plugins that are revoked and trusted again while they run, and what is kept of who did it.
 
+use std::fs;
+
 use gatehouse_tests::daemon::{Daemon, QUICK};
 use gatehouse_tests::user::{NOBODY, may_change_user};
 use gatehouse_tests::wait::wait_for;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// The virtual house's file as the daemon has it.
@@ -49,6 +52,40 @@ fn a_revoked_plugin_is_stopped_without_any_rights_too() {
     let mut daemon = Daemon::prepare_as(QUICK, NOBODY);
     daemon.serve();
     revoked_and_back(&daemon);
+}
+
+#[test]
+fn a_revoked_version_on_trial_gives_way_to_the_one_before_over_a_restart_too() {
+    let mut daemon = Daemon::start();
+    daemon.with_probe();
+    let generation = |daemon: &Daemon| daemon.wait_state("probe", "running")["generation"].clone();
+    let first = generation(&daemon);
+    daemon.ask_probe("probe", &["do=keep", "key=mark", "text=before"]);
+    let file = daemon.plugins().join("libprobe_plugin.so");
+    let mut other = fs::read(&file).expect("the probe's file");
+    other.push(b'2');
+    let part = daemon.plugins().join(".part");
+    fs::write(&part, other).and_then(|()| fs::rename(&part, &file)).expect("replaced");
+    wait_for("the new version", || {
+        let now = generation(&daemon);
+        if now == first { Err(now) } else { Ok(()) }
+    });
+    daemon.ask_probe("probe", &["do=keep", "key=trial", "text=after"]);
+
+    daemon.cli(&["trust", "revoke", &file.to_string_lossy(), "--note", "a bad build"]).ok();
+    let back = wait_for("the version before", || {
+        let now = daemon.wait_state("probe", "running");
+        if now["generation"] == first { Ok(now) } else { Err(now) }
+    });
+    assert_eq!(back["reason"]["code"], "went_back", "{back}");
+    assert!(back["reason"]["sentence"].as_str().is_some_and(|text| text.contains("a bad build")), "{back}");
+    assert!(back["upgrade"]["next"].is_null(), "{back}");
+    assert_eq!(daemon.ask_probe("probe", &["do=keys"]).trim(), "mark");
+    daemon.wait_decision("libprobe_plugin.so", "refused");
+
+    daemon.end(Signal::TERM);
+    daemon.serve();
+    assert_eq!(generation(&daemon), first, "what ran well is started from its copy");
 }
 
 #[test]

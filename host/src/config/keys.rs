@@ -161,6 +161,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "integrations",
+        "switch_state_ms",
+        millis(1, 10_000),
+        "How long calls are held at most for the state in memory to be given, and as long again for it to be taken.",
+    ),
+    key(
+        "integrations",
         "switch_within_ms",
         millis(1, DAY),
         "How long a new version that has started waits for a moment to take over before it is given up.",

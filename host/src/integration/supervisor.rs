@@ -5,6 +5,7 @@
 //! that the outcome of an attempt that was given up changes nothing.
 
 mod bring_up;
+mod choosing;
 mod crossing;
 mod effects;
 mod handle;
@@ -37,10 +38,11 @@ pub(super) use handle::{Entered, Supervised};
 pub(super) use inputs::{Activation, Came, Change, Hold, Input};
 
 use self::bring_up::{BroughtUp, failure_of_call};
+use self::choosing::{Chosen, Remembered};
 use self::crossing::Turns;
 use self::handle::Shared;
 use self::inputs::Reply;
-use self::upgrading::{Chosen, GoingBack, UnderWay};
+use self::upgrading::{GoingBack, UnderWay};
 use super::OperationError;
 use super::ground::{Base, PluginNow};
 use super::lifecycle::{self, Life, Moment, Policy, Presence};
@@ -192,13 +194,20 @@ impl Supervisor {
     }
 
     async fn run(mut self, mut heard: mpsc::UnboundedReceiver<Input>, mut first: Vec<lifecycle::Effect>) {
-        if let Some(reason) = self.remember().await {
-            let refused = Presence::Refused(reason);
-            (self.life, first) = Life::begin(self.row.desired, refused, moment(&self.base));
+        let (presence, refused) = match self.remember().await {
+            Remembered::File => (None, None),
+            Remembered::Nothing(reason) => (Some(Presence::Refused(reason)), None),
+            Remembered::Copy(reason) => (Some(Presence::Here), Some(reason)),
+        };
+        if let Some(presence) = presence {
+            (self.life, first) = Life::begin(self.row.desired, presence, moment(&self.base));
         }
         self.log_transition(None);
         self.announce();
         self.perform(first);
+        if let Some(reason) = refused {
+            self.refused(reason);
+        }
         let clock = self.base.clock.clone();
         let mut due_at_ms = None;
         let mut timer = Box::pin(clock.sleep(Duration::ZERO));
@@ -341,15 +350,7 @@ impl Supervisor {
                 self.plugin = None;
                 self.step(lifecycle::Input::PluginGone(reason));
             }
-            PluginNow::Refused(reason) => {
-                self.candidate = None;
-                self.upgrade_step(upgrade::Input::Gone);
-                // What runs may be started again from its staged copy.
-                if !self.life.holds_gateway() {
-                    self.plugin = None;
-                }
-                self.step(lifecycle::Input::PluginRefused(reason));
-            }
+            PluginNow::Refused(reason) => self.refused(reason),
         }
     }
 

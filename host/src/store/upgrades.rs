@@ -245,3 +245,6 @@ pub(super) fn held_to(row: &Row<'_>) -> Result<UpgradeRow, Fault> {
         trial: text(2)?.map(|text| from_json(&at, &text)).transpose()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

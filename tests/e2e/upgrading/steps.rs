@@ -25,6 +25,9 @@ const CUTS: [(&str, &[&str]); 5] = [
     ("stop", &["at-export", "at-import", "at-start", "mark"]),
 ];
 
+/// Long enough for whoever stands in `export_state` or `import_state` to be killed there.
+const PATIENT: &str = "switch_state_ms = 10000\n";
+
 fn folder(daemon: &Daemon) -> PathBuf {
     daemon.home().join("data/probe")
 }
@@ -76,7 +79,7 @@ fn keys(daemon: &Daemon) -> Vec<String> {
 #[test]
 fn a_daemon_killed_in_any_step_starts_one_whole_generation() {
     for (number, (step, kept)) in CUTS.into_iter().enumerate() {
-        let mut daemon = Daemon::start();
+        let mut daemon = Daemon::start_with(PATIENT);
         daemon.with_probe();
         daemon.ask_probe("probe", &["do=keep", "key=mark", "text=before"]);
         daemon.ask_probe("probe", &["do=emit", "count=50"]);
@@ -133,7 +136,7 @@ fn a_daemon_killed_on_the_way_back_starts_the_version_before_with_its_data() {
 
 #[test]
 fn a_new_worker_killed_before_the_switch_leaves_the_old_one_answering() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(PATIENT);
     daemon.with_probe();
     daemon.ask_probe("probe", &["do=keep", "key=mark", "text=before"]);
     let (before, old, over) = (generation(&daemon), worker(&daemon), Arc::new(AtomicBool::new(false)));
@@ -173,4 +176,20 @@ fn a_new_worker_killed_before_the_switch_leaves_the_old_one_answering() {
     over.store(true, Ordering::SeqCst);
     let (calls, failed) = caller.join().expect("the caller ends");
     assert_eq!(failed, Vec::<String>::new(), "of {calls} calls");
+}
+
+#[test]
+fn a_version_that_does_not_give_its_state_holds_calls_no_longer_than_is_allowed() {
+    let daemon = Daemon::start_with("switch_state_ms = 100\n");
+    daemon.with_probe();
+    let before = generation(&daemon);
+    stand_at(&daemon, "export");
+    replace(&daemon, &content(1));
+    stands(&daemon);
+    // Held until the switch, which comes without the state; the probe stands there to its end.
+    let answer = daemon.send("POST", "/v1/states/probe:probe%2Fpower/control", &json!({ "text": "on" }));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    super::wait_other(&daemon, &before);
+    let log = daemon.log();
+    assert!(log.contains("gave no state: the switch goes on without"), "{log}");
 }

@@ -115,10 +115,11 @@ impl Crossing {
                 return crossed;
             }
         };
+        let within = Duration::from_millis(base.config.integrations.switch_state_ms);
         let handed_over = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(Crossed::GivenUp),
-            handed_over = hand_over(&old, &new) => handed_over.map_err(Crossed::NotUp),
+            handed_over = hand_over(&old, &new, within) => handed_over.map_err(Crossed::NotUp),
         };
         match handed_over {
             Ok(()) => Crossed::Ready(Box::new(Ready { new, moment })),
@@ -184,9 +185,10 @@ async fn attempt(clock: &Clock, turns: &Turns, hold: Duration) -> Option<Moment>
     }
 }
 
-/// The old generation's state, given to the new one. The switch goes on without, unless that broke the new one.
-async fn hand_over(old: &Running, new: &Running) -> Result<(), Reason> {
-    let state = match old.gateway.call::<_, Blob>(&ops::EXPORT_STATE, &()).await {
+/// The old generation's state, given to the new one; giving and taking have this long each, since all calls are held. The
+/// switch goes on without, unless that broke the new one.
+async fn hand_over(old: &Running, new: &Running, within: Duration) -> Result<(), Reason> {
+    let state = match old.gateway.call_within::<_, Blob>(&ops::EXPORT_STATE, &(), within).await {
         Ok(state) if state.bytes.is_empty() => return Ok(()),
         Ok(state) => state,
         Err(error) if error.code == ErrorCode::Unsupported => return Ok(()),
@@ -195,7 +197,7 @@ async fn hand_over(old: &Running, new: &Running) -> Result<(), Reason> {
             return Ok(());
         }
     };
-    match new.gateway.call::<_, ()>(&ops::IMPORT_STATE, &state).await {
+    match new.gateway.call_within::<_, ()>(&ops::IMPORT_STATE, &state, within).await {
         Ok(()) => Ok(()),
         Err(error) if matches!(error.code, ErrorCode::Gone | ErrorCode::Panicked | ErrorCode::Deadline) => {
             let (_, reason) = failure_of_call(&error, "taking over the state", ReasonCode::StartFailed);

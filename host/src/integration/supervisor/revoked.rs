@@ -22,7 +22,7 @@ impl Supervisor {
         if !runs && !is_it(&self.plugin) {
             return;
         }
-        let integration_type = &self.row.integration_type;
+        let (integration_type, told) = (&self.row.integration_type, reason.clone());
         let (plugin, input) = match self.base.plugins.plugin_now(integration_type) {
             PluginNow::Here(other) if other.sha256() != sha256 && self.life.holds_gateway() => {
                 (Some(other), lifecycle::Input::RestartNeeded)
@@ -35,6 +35,10 @@ impl Supervisor {
         self.candidate = None;
         self.upgrade_step(upgrade::Input::Gone);
         self.plugin = plugin;
-        self.step(input);
+        // A version on trial gives way to the one before it, with the data from before it.
+        let on_trial = self.held.trial.as_ref().is_some_and(|trial| trial.to.sha256 == sha256);
+        if !on_trial || !self.failed_on_trial(&told, input.clone()) {
+            self.step(input);
+        }
     }
 }

@@ -40,27 +40,9 @@ pub(super) struct UnderWay {
     exchanges: Exchanges,
 }
 
-/// Which generation to use when nothing runs.
-pub(super) enum Chosen {
-    /// The one whose file is there.
-    File(Staged),
-    /// The one that ran well before; the file's waits.
-    Earlier { plugin: Staged, file: Staged, hindrance: Option<Reason> },
-    /// None: a person must allow the file's first.
-    None(Reason),
-}
-
 /// A generation as it is remembered.
 pub(super) fn generation_of(plugin: &Staged) -> GenerationRow {
     GenerationRow { sha256: plugin.sha256().to_owned(), version: plugin.manifest().version.clone() }
-}
-
-/// Whether a version is higher than another; versions that are none are not.
-fn is_higher(version: &str, than: &str) -> bool {
-    match (semver::Version::parse(version), semver::Version::parse(than)) {
-        (Ok(version), Ok(than)) => version > than,
-        _ => false,
-    }
 }
 
 /// Whether two generations cannot run at the same time.
@@ -135,70 +117,6 @@ impl Supervisor {
     pub(super) fn more_of(&self, new: &Staged) -> Vec<String> {
         let Some(granted) = &self.held.granted else { return Vec::new() };
         wants_more(granted, &new.manifest().capabilities).iter().map(|need| need.sentence()).collect()
-    }
-
-    /// A pin that a failure left is lifted by a version above the one that failed.
-    pub(super) fn lift_pin(&mut self, new: &Staged) {
-        let lifted = self.held.pin.as_ref().and_then(|pin| pin.failed.as_ref());
-        if lifted.is_some_and(|failed| is_higher(&new.manifest().version, &failed.version)) {
-            self.held.pin = None;
-            self.held_unsaved = true;
-        }
-    }
-
-    /// Reads what the integration is held to, and which generation that means; the reason when there is none.
-    pub(super) async fn remember(&mut self) -> Option<Reason> {
-        match self.base.store.upgrade_get(&self.row.id).await {
-            Ok(held) => self.held = held,
-            Err(error) => tracing::error!(%error, "what the integration is held to could not be read"),
-        }
-        self.upgrade = upgrade::Upgrade::resume(self.held.trial.as_ref().map(|trial| trial.until_ms));
-        let file = self.plugin.take()?;
-        self.lift_pin(&file);
-        match self.choose(file).await {
-            Chosen::None(reason) => Some(reason),
-            chosen => {
-                self.take_chosen(chosen);
-                None
-            }
-        }
-    }
-
-    /// Which generation to use while nothing runs.
-    pub(super) async fn choose(&self, file: Staged) -> Chosen {
-        let pinned = self.held.pin.as_ref().map(|pin| pin.to.sha256.clone());
-        let good = pinned.or_else(|| self.row.last_good_sha256.clone());
-        let Some(good) = good.filter(|good| good != file.sha256()) else {
-            return Chosen::File(file);
-        };
-        let hindrance = self.hindrance(&file);
-        let continues = self.held.trial.as_ref().is_some_and(|trial| trial.to.sha256 == good);
-        if hindrance.is_none() && !continues {
-            return Chosen::File(file);
-        }
-        match (self.base.plugins.generation(&good).await, hindrance) {
-            (Some(plugin), hindrance) => Chosen::Earlier { plugin, file, hindrance },
-            (None, Some(reason)) if reason.code == ReasonCode::WantsMore => Chosen::None(reason),
-            (None, _) => Chosen::File(file),
-        }
-    }
-
-    pub(super) fn take_chosen(&mut self, chosen: Chosen) {
-        match chosen {
-            Chosen::File(file) => {
-                self.plugin = Some(file);
-                self.candidate = None;
-            }
-            Chosen::Earlier { plugin, file, hindrance } => {
-                self.plugin = Some(plugin);
-                self.candidate = Some(file);
-                self.untried = hindrance.is_none();
-                if hindrance.is_some() {
-                    self.upgrade_step(upgrade::Input::Found(hindrance));
-                }
-            }
-            Chosen::None(_) => {}
-        }
     }
 
     fn cross(&mut self) {

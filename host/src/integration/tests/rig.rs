@@ -198,10 +198,15 @@ impl Rig {
     }
 
     pub(in crate::integration) async fn with(config: Config) -> Self {
-        Self::at(Arc::new(tempfile::tempdir().unwrap()), config, &[]).await
+        Self::at(Arc::new(tempfile::tempdir().unwrap()), config, |_| {}).await
     }
 
-    pub(in crate::integration) async fn at(dir: Arc<TempDir>, config: Config, plugins: &[Staged]) -> Self {
+    /// At a home; `prepare` brings the plugins that are there from the beginning.
+    pub(in crate::integration) async fn at(
+        dir: Arc<TempDir>,
+        config: Config,
+        prepare: impl FnOnce(&ScriptedPlugins),
+    ) -> Self {
         let home = Home::at(dir.path());
         let policy = CommitPolicy { every: Duration::from_millis(1), rows: 100, full_durability: false };
         let store = Store::open(&home.database(), &home.key_file(), policy).unwrap();
@@ -215,9 +220,7 @@ impl Rig {
             reported: Mutex::default(),
             released: Mutex::default(),
         });
-        for plugin in plugins {
-            scripted.put(plugin);
-        }
+        prepare(&scripted);
         let launcher = Arc::new(ScriptedLauncher::default());
         let (as_plugins, as_launcher) = (Arc::clone(&scripted), Arc::clone(&launcher));
         let base = Base::with(home, Arc::new(config), (store, house), clock, as_plugins, as_launcher);
@@ -227,11 +230,16 @@ impl Rig {
 
     /// The daemon ends and comes back, with these plugins in the folder.
     pub(in crate::integration) async fn restarted(self, plugins: &[Staged]) -> Self {
+        self.restarted_where(|scripted| plugins.iter().for_each(|plugin| scripted.put(plugin))).await
+    }
+
+    /// The daemon ends and comes back where `prepare` brings the plugins.
+    pub(in crate::integration) async fn restarted_where(self, prepare: impl FnOnce(&ScriptedPlugins)) -> Self {
         self.integrations.shut_down().await;
         self.base.store.close().await;
         let (dir, config) = (Arc::clone(&self.dir), Config::clone(&self.base.config));
         drop(self);
-        Self::at(dir, config, plugins).await
+        Self::at(dir, config, prepare).await
     }
 
     pub(in crate::integration) fn script(&self, plugin: &Staged, script: Script) {

@@ -112,6 +112,8 @@ pub(in crate::integration) struct ScriptedGateway {
     pub(in crate::integration) launch: Launch,
     pub(in crate::integration) number: u32,
     pub(in crate::integration) calls: Mutex<Vec<&'static str>>,
+    /// How long its last call of each operation had.
+    pub(in crate::integration) within: Mutex<HashMap<&'static str, Duration>>,
     script: Script,
     host: Arc<dyn HostCalls>,
     ended: watch::Sender<Option<Reason>>,
@@ -194,10 +196,11 @@ impl Gateway for ScriptedGateway {
         (self.launch.hosting == Hosting::Isolated).then_some(self.number)
     }
 
-    async fn call_bytes(&self, op: &Op, request: Vec<u8>, _: Duration) -> Result<Vec<u8>, CallError> {
+    async fn call_bytes(&self, op: &Op, request: Vec<u8>, within: Duration) -> Result<Vec<u8>, CallError> {
         if !self.is_alive() {
             return Err(gone());
         }
+        self.within.lock().insert(op.name, within);
         self.calls.lock().push(op.name);
         let handler = self.script.handlers.get(&op.number).cloned();
         self.act(handler.map_or_else(|| usual(op.number), |handler| handler(&request, self))).await
@@ -260,6 +263,7 @@ impl Launcher for ScriptedLauncher {
             launch,
             number,
             calls: Mutex::default(),
+            within: Mutex::default(),
             script,
             host,
             ended: watch::Sender::new(None),

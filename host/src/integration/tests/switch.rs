@@ -119,8 +119,8 @@ async fn a_refused_file_in_its_place_does_not_end_what_runs() {
 async fn a_new_version_lifts_quarantine_and_failing_at_once_it_does_not_come_back() {
     let rig = running().await;
     rig.integrations.pause(&id("hue")).await.unwrap();
-    rig.plugins.take("hue", reason(ReasonCode::NotElf, "no ELF"));
-    rig.until("hue", "incompatible").await;
+    rig.plugins.take("hue", reason(ReasonCode::FileGone, "no file"));
+    rig.until("hue", "missing").await;
     rig.plugins.put(&version("1.0.0"));
     rig.until("hue", "paused").await;
     rig.script(&version("1.0.0"), Script::default().failing(ops::START, 5, ErrorCode::Transient));

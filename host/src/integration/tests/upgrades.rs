@@ -1,6 +1,7 @@
 //! Upgrades: side by side, held until the switch, on trial, and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::manifest::Capability;
@@ -83,6 +84,33 @@ async fn the_state_is_handed_over_between_the_last_call_of_the_old_and_the_first
     assert_eq!(new.calls.lock()[..2], ["start", "import_state"]);
     lives(&rig, 1).await;
     assert_eq!(old.calls.lock().iter().rev().take(2).copied().collect::<Vec<_>>(), ["stop", "export_state"]);
+}
+
+#[tokio::test]
+async fn calls_are_held_only_so_long_for_the_state_and_the_switch_goes_on_without() {
+    let late = |(): (), _: &ScriptedGateway| fail(ErrorCode::Deadline, "export_state took too long");
+    let rig = running(&version("0.9.0")).await;
+    rig.script(&version("1.0.0"), Script::default().on(ops::EXPORT_STATE, late));
+    rig.plugins.put(&version("1.0.0"));
+    rig.until_view("hue", "version 1", runs("1.0.0")).await;
+    let old = asked(&rig, "hue-1.0.0", ops::START).await;
+    rig.plugins.put(&version("2.0.0"));
+    rig.until_view("hue", "version 2", runs("2.0.0")).await;
+    assert_eq!(old.within.lock()["export_state"], Duration::from_millis(500));
+    assert_eq!(asked(&rig, "hue-2.0.0", ops::START).await.count(ops::IMPORT_STATE), 0);
+
+    let give = |(): (), _: &ScriptedGateway| reply(&Blob { bytes: b"where I was".to_vec() });
+    rig.script(&version("3.0.0"), Script::default().on(ops::EXPORT_STATE, give));
+    rig.plugins.put(&version("3.0.0"));
+    rig.until_view("hue", "version 3", runs("3.0.0")).await;
+    let never = |_: Blob, _: &ScriptedGateway| fail(ErrorCode::Deadline, "import_state took too long");
+    rig.script(&version("4.0.0"), Script::default().on(ops::IMPORT_STATE, never));
+    rig.plugins.put(&version("4.0.0"));
+    let view = rig.until_view("hue", "version 3 again", |view| view.reason.code == ReasonCode::WentBack).await;
+    assert_eq!(view.version.as_deref(), Some("3.0.0"));
+    assert!(view.reason.sentence.contains("taking over the state did not end in time"), "{}", view.reason);
+    let new = asked(&rig, "hue-4.0.0", ops::IMPORT_STATE).await;
+    assert_eq!(new.within.lock()["import_state"], Duration::from_millis(500));
 }
 
 #[tokio::test]
