@@ -128,4 +128,62 @@ impl Supervisor {
             Chosen::None(_) => {}
         }
     }
+
+    /// What provides its type has changed.
+    pub(super) async fn plugin_now(&mut self, now: PluginNow) {
+        match now {
+            PluginNow::Here(plugin) => {
+                let known = |known: &Option<Staged>| known.as_ref().is_some_and(|k| k.sha256() == plugin.sha256());
+                let new = !known(&self.plugin) && !known(&self.candidate);
+                // The file that runs is back in its place: what was tried instead does not matter any more.
+                let back = known(&self.plugin);
+                if new {
+                    self.lift_pin(&plugin);
+                }
+                if new && self.running().is_some() && self.life.holds_gateway() {
+                    let old = self.candidate.replace(plugin);
+                    self.base.let_go_of(old);
+                } else if new {
+                    let old = self.candidate.take().into_iter().chain(self.plugin.take());
+                    self.base.let_go_of(old);
+                    match self.choose(plugin).await {
+                        Chosen::None(reason) => {
+                            self.step(lifecycle::Input::PluginRefused(reason));
+                            return;
+                        }
+                        chosen => self.take_chosen(chosen),
+                    }
+                } else if back {
+                    let old = self.candidate.take();
+                    self.base.let_go_of(old);
+                    self.upgrade_step(upgrade::Input::Gone);
+                }
+                self.step(lifecycle::Input::PluginHere { new });
+            }
+            PluginNow::Missing(reason) => {
+                self.candidate = None;
+                self.upgrade_step(upgrade::Input::Gone);
+                self.plugin = None;
+                self.step(lifecycle::Input::PluginGone(reason));
+            }
+            PluginNow::Refused(reason) => self.refused(reason),
+        }
+    }
+
+    /// The next start is that of the newer generation.
+    pub(super) fn take_newer(&mut self) {
+        self.switching = self.running().is_some();
+        self.plugin = self.candidate.take();
+    }
+
+    /// Whether the candidate failed for want of other settings.
+    pub(super) fn note_need(&mut self, failed: &Reason) {
+        let of_settings = failed.code == ReasonCode::BadConfiguration;
+        self.wants_settings = self.candidate.as_ref().filter(|_| of_settings).map(|it| it.sha256().to_owned());
+    }
+
+    /// The newer generation that waits for settings while an earlier one is in use.
+    pub(super) fn newer(&self) -> Option<&Staged> {
+        self.candidate.as_ref().filter(|it| self.wants_settings.as_deref() == Some(it.sha256()))
+    }
 }
