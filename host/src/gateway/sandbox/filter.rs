@@ -6,8 +6,8 @@
 //! as 64-bit words from 16 on.
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
-    SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF, sock_filter,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO,
+    SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF, sock_filter,
 };
 
 use crate::gateway::sys::LOOK_UP;
@@ -34,6 +34,8 @@ const ARCHITECTURE: u32 = 0xC000_003E; // AUDIT_ARCH_X86_64, linux/audit.h
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: u32 = 0xC000_00B7; // AUDIT_ARCH_AARCH64, linux/audit.h
 
+/// fchmodat2(2): one number everywhere (asm-generic/unistd.h), which the library lacks for aarch64.
+const FCHMODAT2: libc::c_long = 452;
 /// From here on the numbers of x86-64's second call table (x32).
 #[cfg(target_arch = "x86_64")]
 const X32_NUMBERS: u32 = 0x4000_0000;
@@ -122,7 +124,7 @@ const NEVER: &[i64] = &[
     libc::SYS_setuid, libc::SYS_setgid, libc::SYS_setreuid, libc::SYS_setregid, libc::SYS_setresuid, libc::SYS_setresgid,
     libc::SYS_setfsuid, libc::SYS_setfsgid, libc::SYS_fchown, libc::SYS_setgroups, libc::SYS_capset, libc::SYS_seccomp, libc::SYS_setrlimit,
     // Modes, owners, times and attributes by a path: Landlock leaves them alone.
-    libc::SYS_truncate, libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_fchownat, libc::SYS_setxattr, libc::SYS_lsetxattr,
+    libc::SYS_truncate, libc::SYS_fchmodat, FCHMODAT2, libc::SYS_fchownat, libc::SYS_setxattr, libc::SYS_lsetxattr,
     libc::SYS_removexattr, libc::SYS_lremovexattr,
 ];
 
@@ -366,7 +368,7 @@ pub(super) fn program(allowed: Allowed, pid: u32) -> Vec<sock_filter> {
         load(NUMBER),
     ];
     #[cfg(target_arch = "x86_64")]
-    program.extend([jump(BPF_JGE, X32_NUMBERS, 0, 1), end(ABSENT)]);
+    program.extend([jump(libc::BPF_JGE, X32_NUMBERS, 0, 1), end(ABSENT)]);
     let rules = rules(allowed, pid);
     // All rules of one call stand together: the number is compared once, and loaded again behind them.
     let mut numbers: Vec<i64> = Vec::new();
@@ -414,7 +416,7 @@ mod tests {
                 }
                 code if code == BPF_ALU | BPF_AND | BPF_K => accumulator &= k,
                 code if code == BPF_JMP | BPF_JEQ | BPF_K => at += jump(accumulator == k),
-                code if code == BPF_JMP | BPF_JGE | BPF_K => at += jump(accumulator >= k),
+                code if code == BPF_JMP | libc::BPF_JGE | BPF_K => at += jump(accumulator >= k),
                 code if code == BPF_JMP | BPF_JSET | BPF_K => at += jump(accumulator & k != 0),
                 code if code == BPF_RET | BPF_K => return k,
                 // The assembler writes no other.

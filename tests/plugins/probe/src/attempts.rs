@@ -181,7 +181,7 @@ fn pair_to(at: &str) -> io::Result<()> {
     let mut to: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     to.sun_family = u16::try_from(libc::AF_UNIX).unwrap_or_default();
     for (place, byte) in to.sun_path.iter_mut().zip(at.bytes()) {
-        *place = byte.cast_signed();
+        *place = libc::c_char::from_ne_bytes([byte]);
     }
     let length = u32::try_from(size_of::<libc::sockaddr_un>()).unwrap_or_default();
     // SAFETY: payload and address live as long as the call, and are as long as it is told.
