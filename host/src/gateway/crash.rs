@@ -87,10 +87,13 @@ pub struct Crash {
 }
 
 impl Crash {
-    /// What two crashes have in common that are the same one again: library, offset, signal and operation.
+    /// What two crashes have in common that are the same one again: library and offset (the reason where they are
+    /// unknown), signal and operation.
     pub fn fold(&self) -> String {
-        let place =
-            self.place.as_ref().map_or_else(|| "?".to_owned(), |place| format!("{}+{:x}", place.library, place.offset));
+        let place = self
+            .place
+            .as_ref()
+            .map_or_else(|| self.reason.code.to_string(), |place| format!("{}+{:x}", place.library, place.offset));
         // Outside the plugin it is the caller in it that tells one from another.
         let outside = self.place.as_ref().is_some_and(|place| place.library != self.file_name);
         let caller = self.callers.first().filter(|_| outside);

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gatehouse_plugin_api::error::CallError;
+use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -115,6 +115,21 @@ impl Exchanges {
         self.kept.lock().last.clone()
     }
 
+    /// What holds this generation when it does not answer any more: the calls in flight, else the one that was given up
+    /// last for being late, because nothing has told the gateway to leave it.
+    pub(super) fn holding(&self) -> Vec<InFlight> {
+        let in_flight = self.in_flight();
+        let is_mine = self.kept.lock().in_use == self.generation;
+        let late = |last: &Exchange| is_mine && last.outcome == ErrorCode::Deadline.as_str();
+        match self.last().filter(late) {
+            Some(Exchange { op, began_ms, .. }) if in_flight.is_empty() => {
+                let age_ms = self.clock.now_ms().saturating_sub(began_ms).max(0).unsigned_abs();
+                vec![InFlight { op, age_ms }]
+            }
+            _ => in_flight,
+        }
+    }
+
     /// The calls that have not come back, the newest first.
     pub fn in_flight(&self) -> Vec<InFlight> {
         let kept = self.kept.lock();
@@ -141,8 +156,6 @@ impl Drop for Flight<'_> {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_plugin_api::error::ErrorCode;
-
     use super::*;
 
     #[tokio::test]
@@ -178,5 +191,24 @@ mod tests {
         let _ = tokio::time::timeout(std::time::Duration::ZERO, given_up).await;
         assert_eq!(exchanges.in_flight(), []);
         assert_eq!(exchanges.last().expect("one").op, "poll");
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_for_being_late_holds_a_gateway_that_answers_nothing() {
+        let (clock, hands) = Clock::manual(5_000);
+        let exchanges = Exchanges::new(clock);
+        exchanges.call("start", async { Ok(()) }).await.expect("well");
+        assert_eq!(exchanges.holding(), []);
+        let late = || CallError::new(ErrorCode::Deadline, "late");
+        exchanges.call::<()>("poll", async { Err(late()) }).await.expect_err("late");
+        hands.advance(std::time::Duration::from_secs(3));
+        assert_eq!(exchanges.holding(), [InFlight { op: "poll".to_owned(), age_ms: 3_000 }]);
+        assert_eq!(exchanges.of_another().holding(), [], "it is not that of another generation");
+        let during = exchanges.call::<()>("control", async {
+            assert_eq!(exchanges.holding().iter().map(|call| call.op.as_str()).collect::<Vec<_>>(), ["control"]);
+            Ok(())
+        });
+        during.await.expect("well");
+        assert_eq!(exchanges.holding(), []);
     }
 }

@@ -390,7 +390,11 @@ impl Worker {
     /// Sees the process dead and reaped, takes what it still said, and fails what waits; tells the reason with its
     /// cause.
     async fn bury(&mut self, launch: &Launch, end: End) -> Reason {
-        let calls = launch.onlooker.exchanges.in_flight();
+        let exchanges = &launch.onlooker.exchanges;
+        let calls = match &end {
+            End::Because(reason) if reason.code == ReasonCode::HeartbeatMissed => exchanges.holding(),
+            _ => exchanges.in_flight(),
+        };
         self.process.kill();
         self.process.ended().await;
         let cpu_ms = self.process.used().map_or(0, |used| used.cpu_ms);
