@@ -133,7 +133,7 @@ async fn a_worker_is_refused_by_the_daemon_also_where_the_kernel_lets_it_through
     let socket = daemon.home.socket().to_str().unwrap().to_owned();
     let whole = Probe::launch_needing(&[]).await;
     let lacking = Kernel { filters: false, asks: false, ..Kernel::found() };
-    let open = Probe::launch_trying(&[], lacking, "").await;
+    let open = Probe::launch_trying(&[], lacking, "").await.unwrap();
     for probe in [&whole, &open] {
         let ask = [("do", "try"), ("what", "ask-daemon"), ("at", socket.as_str())];
         assert_eq!(probe.ask(&ask).await.unwrap(), "PermissionDenied");

@@ -119,18 +119,18 @@ impl Probe {
 
     /// With needs, as if its manifest had them.
     pub(crate) async fn launch_needing(needs: &[Capability]) -> Self {
-        Self::launch_trying(needs, Kernel::found(), "").await
+        Self::launch_trying(needs, Kernel::found(), "").await.unwrap()
     }
 
     /// With needs, on a kernel that has no more than this; what is to be tried while its library is opened is told
     /// by lines of `what`, a tabulator and `at`.
-    pub(crate) async fn launch_trying(needs: &[Capability], kernel: Kernel, attempts: &str) -> Self {
+    pub(crate) async fn launch_trying(needs: &[Capability], kernel: Kernel, attempts: &str) -> Result<Self, Reason> {
         Self::launch_confined(|confinement| confinement, needs, kernel, attempts).await
     }
 
     /// With needs, and what it opens traced.
     pub(crate) async fn launch_traced(needs: &[Capability]) -> Self {
-        Self::launch_confined(|confinement| confinement.traced(true), needs, Kernel::found(), "").await
+        Self::launch_confined(|confinement| confinement.traced(true), needs, Kernel::found(), "").await.unwrap()
     }
 
     async fn launch_confined(
@@ -138,7 +138,7 @@ impl Probe {
         needs: &[Capability],
         kernel: Kernel,
         attempts: &str,
-    ) -> Self {
+    ) -> Result<Self, Reason> {
         let folder = TempDir::new().unwrap();
         let host = Arc::new(Recorder::default());
         if !attempts.is_empty() {
@@ -149,8 +149,8 @@ impl Probe {
         let mut wanted = wanted(plugin, "probe", folder.path().to_str().unwrap(), Hosting::Isolated, CALM);
         wanted.confinement = change(Confinement::of(needs, &AttributeValues::default(), folder.path()));
         wanted.kernel = kernel;
-        let gateway = launch(wanted, host.clone()).await.unwrap();
-        Self { gateway, host, crashes: Arc::default(), folder }
+        let gateway = launch(wanted, host.clone()).await?;
+        Ok(Self { gateway, host, crashes: Arc::default(), folder })
     }
 
     /// Its own folder.

@@ -5,6 +5,7 @@ mod lacking;
 mod network;
 
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 
 use gatehouse_host::gateway::Kernel;
@@ -12,7 +13,7 @@ use gatehouse_plugin_api::manifest::Capability;
 use tempfile::TempDir;
 
 use super::probe::Probe;
-use super::worker_process::all_as_nobody;
+use super::worker_process::{NOBODY, all_as_nobody};
 
 const REFUSED: &str = "PermissionDenied";
 const DONE: &str = "done";
@@ -139,7 +140,7 @@ async fn a_plugin_has_its_own_folder_and_nothing_else() {
     let forbidden = elsewhere.forbidden();
     // First while the library is opened, then from the gateway's code.
     let attempts: String = forbidden.iter().map(|(what, at, _)| format!("{what}\t{at}\n")).collect();
-    let probe = Probe::launch_trying(&[], Kernel::found(), &attempts).await;
+    let probe = Probe::launch_trying(&[], Kernel::found(), &attempts).await.unwrap();
     let outcomes = std::fs::read_to_string(probe.folder().join("outcomes")).unwrap();
     let expected: String = forbidden.iter().map(|(what, at, error)| format!("{what}\t{at}\t{error}\n")).collect();
     assert_eq!(outcomes, expected);
@@ -185,6 +186,33 @@ async fn a_call_by_the_table_of_another_processor_ends_the_worker() {
     let error = probe.ask(&[("do", "try"), ("what", "old-table"), ("at", "")]).await.unwrap_err();
     let exit = probe.gateway.ended().await;
     assert!(exit.reason.to_string().contains("SIGSYS"), "{} {error}", exit.reason);
+    // And from a constructor, so that the library is not even open.
+    let refused = Probe::launch_trying(&[], Kernel::found(), "old-table\t\n").await.err().unwrap();
+    assert!(refused.to_string().contains("SIGSYS"), "{refused}");
+}
+
+/// A worker of root has no other right of root than to listen on a low port that is declared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_of_root_listens_on_a_declared_low_port_and_enters_no_closed_folder_of_others() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut free = (600..1024).filter(is_free);
+    let (low, other) = (free.next().unwrap(), free.next().unwrap());
+    let closed = tempfile::tempdir().unwrap();
+    let theirs = closed.path().join("theirs");
+    std::fs::write(&theirs, "of another user").unwrap();
+    std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    for path in [closed.path(), &theirs] {
+        std::os::unix::fs::chown(path, Some(NOBODY), None).unwrap();
+    }
+    let theirs = theirs.to_str().unwrap().to_owned();
+    let needs = [Capability::Listen { port: low }, Capability::Read { path: theirs.clone() }];
+    let probe = Probe::launch_needing(&needs).await;
+    assert_eq!(tried(&probe, "listen", &format!("127.0.0.1:{low}")).await, DONE);
+    assert_eq!(tried(&probe, "listen", &format!("127.0.0.1:{other}")).await, REFUSED);
+    assert_eq!(tried(&probe, "read", &theirs).await, REFUSED);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

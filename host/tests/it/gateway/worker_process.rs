@@ -121,7 +121,7 @@ pub(crate) fn all_as_nobody(prefix: &str, but: &str) {
     assert!(output.status.success() && !said.contains(" 0 passed"), "{said}");
 }
 
-const NOBODY: u32 = 65_534;
+pub(super) const NOBODY: u32 = 65_534;
 const ROLE: &str = "GATEHOUSE_TEST_STAND_IN";
 
 /// A process of its own that launches a worker, tells its pid and then waits.

@@ -242,34 +242,55 @@ fn flip(at: &str) -> io::Result<()> {
     let mut next = || words.next().ok_or(ErrorKind::InvalidInput);
     let (first, other, rounds) = (next()?, number(next()?)?, number(next()?)?);
     let to = inet(first)?;
-    let ports = [to.sin_port, u16::try_from(other).unwrap_or_default().to_be()];
-    let (to, done) = (std::cell::UnsafeCell::new(to), AtomicBool::new(false));
+    let to = std::cell::UnsafeCell::new(to);
     let place = to.get();
     let port = place.cast::<u8>().wrapping_add(std::mem::offset_of!(libc::sockaddr_in, sin_port)).cast();
-    // SAFETY: the field of a value that lives until the threads below have ended. Whoever else looks at it is the
-    // kernel, or the host, and that it changes meanwhile is the point.
-    let port = unsafe { AtomicU16::from_ptr(port) };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                for one in ports {
-                    port.store(one, Ordering::Relaxed);
-                    std::hint::spin_loop();
-                }
-            }
-        });
-        let tried = || {
-            for _ in 0..rounds {
-                let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
-                // SAFETY: the address lives as long as the call.
-                unsafe { libc::connect(socket.as_raw_fd(), place.cast(), INET_BYTES) };
-            }
-            Ok(())
-        };
-        let tried = tried();
-        done.store(true, Ordering::Relaxed);
-        tried
-    })
+    let flipped = Flipped {
+        // SAFETY: the field of a value that lives until the thread below has ended. Whoever else looks at it is the
+        // kernel, or the host, and that it changes meanwhile is the point.
+        port: unsafe { AtomicU16::from_ptr(port) },
+        ports: [inet(first)?.sin_port, u16::try_from(other).unwrap_or_default().to_be()],
+        done: AtomicBool::new(false),
+    };
+    let mut thread = 0;
+    // SAFETY: what it is given lives until it is joined.
+    let made = unsafe {
+        libc::pthread_create(&raw mut thread, std::ptr::null(), keep_flipping, (&raw const flipped).cast_mut().cast())
+    };
+    if made != 0 {
+        return Err(Error::from_raw_os_error(made));
+    }
+    let tried = (0..rounds).try_for_each(|_| {
+        let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+        // SAFETY: the address lives as long as the call.
+        unsafe { libc::connect(socket.as_raw_fd(), place.cast(), INET_BYTES) };
+        Ok(())
+    });
+    flipped.done.store(true, Ordering::Relaxed);
+    // SAFETY: the thread above, which nobody else joins.
+    unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+    tried
+}
+
+/// A port that one thread changes while another connects.
+struct Flipped<'a> {
+    port: &'a AtomicU16,
+    ports: [u16; 2],
+    done: AtomicBool,
+}
+
+/// A thread of the C library alone: while a library is being opened, one of Rust's would wait for its end.
+#[expect(unsafe_code, reason = "a thread of the C library is given a pointer")]
+extern "C" fn keep_flipping(flipped: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: given by whoever made the thread, and there until it has ended.
+    let flipped = unsafe { &*flipped.cast::<Flipped<'_>>() };
+    while !flipped.done.load(Ordering::Relaxed) {
+        for port in flipped.ports {
+            flipped.port.store(port, Ordering::Relaxed);
+            std::hint::spin_loop();
+        }
+    }
+    std::ptr::null_mut()
 }
 
 #[expect(unsafe_code, reason = "another process is what a test asks for")]

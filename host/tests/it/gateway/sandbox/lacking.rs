@@ -10,7 +10,7 @@ use super::{DONE, Elsewhere, Probe, REFUSED, tried};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_landlock_the_filter_still_holds() {
     let elsewhere = Elsewhere::new();
-    let probe = Probe::launch_trying(&[], Kernel { landlock: 0, ..Kernel::found() }, "").await;
+    let probe = Probe::launch_trying(&[], Kernel { landlock: 0, ..Kernel::found() }, "").await.unwrap();
     assert_eq!(tried(&probe, "read", &elsewhere.path("foreign")).await, DONE, "that is what is missing");
     for (what, at) in [
         ("mode", elsewhere.path("foreign")),
@@ -27,7 +27,7 @@ async fn without_landlock_the_filter_still_holds() {
 async fn without_filters_landlock_still_holds() {
     let elsewhere = Elsewhere::new();
     let kernel = Kernel { filters: false, asks: false, ..Kernel::found() };
-    let probe = Probe::launch_trying(&[], kernel, "").await;
+    let probe = Probe::launch_trying(&[], kernel, "").await.unwrap();
     assert_eq!(tried(&probe, "fork", "").await, DONE, "that is what is missing");
     for (what, at) in [
         ("read", elsewhere.path("foreign")),
@@ -51,7 +51,7 @@ async fn without_a_host_that_is_asked_ports_are_held_and_names_looked_up_as_ever
         Kernel { memory: false, ..Kernel::found() },
     ] {
         let needs = [Capability::Network { host: "192.0.2.7".into(), port }];
-        let probe = Probe::launch_trying(&needs, kernel, "").await;
+        let probe = Probe::launch_trying(&needs, kernel, "").await.unwrap();
         assert_eq!(tried(&probe, "reach", &format!("127.0.0.1:{port}")).await, DONE, "that is what is missing");
         assert_eq!(tried(&probe, "look-up", "localhost").await, DONE);
         for (what, at) in [
@@ -71,6 +71,6 @@ async fn without_a_host_that_is_asked_ports_are_held_and_names_looked_up_as_ever
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_anything_a_plugin_runs() {
     let kernel = Kernel { landlock: 0, filters: false, asks: false, descriptors: false, memory: false };
-    let probe = Probe::launch_trying(&[], kernel, "").await;
+    let probe = Probe::launch_trying(&[], kernel, "").await.unwrap();
     assert_eq!(tried(&probe, "read", "/etc/passwd").await, DONE);
 }

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use gatehouse_host::gateway::HeldPorts;
+use gatehouse_host::gateway::{HeldPorts, Kernel};
 use gatehouse_plugin_api::manifest::Capability;
 
 use super::{DONE, Probe, REFUSED, count, tried};
@@ -49,13 +49,21 @@ async fn a_declared_address_is_reached_and_no_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_that_changes_while_it_is_connected_to_is_never_another() {
     let ((open, port), (forbidden, other)) = (listener(), listener());
-    let probe = Probe::launch_needing(&[network("127.0.0.1", port)]).await;
     let rounds = std::env::var("GATEHOUSE_FLIPS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(500);
+    let flip = format!("127.0.0.1:{port} {other} {rounds}");
     // A full queue would hold up the next connection.
     std::thread::spawn(move || while open.accept().is_ok() {});
-    assert_eq!(tried(&probe, "flip", &format!("127.0.0.1:{port} {other} {rounds}")).await, DONE);
+    // First by a constructor, then by the gateway's code.
+    let (needs, attempts) = ([network("127.0.0.1", port)], format!("flip\t{flip}\n"));
+    let probe = Probe::launch_trying(&needs, Kernel::found(), &attempts).await.unwrap();
+    let outcomes = std::fs::read_to_string(probe.folder().join("outcomes")).unwrap();
+    assert_eq!(outcomes, format!("flip\t{flip}\t{DONE}\n"));
+    let changed = || count(&probe, &format!("tried to connect to 127.0.0.1:{other}"));
+    let early = changed();
+    assert!(early > 0, "it did change while the library was opened");
+    assert_eq!(tried(&probe, "flip", &flip).await, DONE);
+    assert!(changed() > early, "it did change");
     assert_eq!(came(&forbidden), 0);
-    assert!(count(&probe, &format!("tried to connect to 127.0.0.1:{other}")) > 0, "it did change");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
