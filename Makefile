@@ -4,7 +4,7 @@ CARGO ?= cargo
 GATEHOUSE_HOME ?= $(CURDIR)/gatehouse-home
 export GATEHOUSE_HOME
 
-.PHONY: run build test soak bench tools
+.PHONY: run build test soak bench aarch64 tools
 
 tools:
 	@sh tests/run/tools.sh
@@ -30,3 +30,6 @@ soak: tools
 
 bench: build
 	@sh tests/run/bench.sh
+
+aarch64: tools
+	@sh tests/run/aarch64.sh
