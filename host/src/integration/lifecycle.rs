@@ -305,6 +305,7 @@ impl Life {
 
     /// The generation before is in the place of one that failed: it is started once nothing of that one runs.
     fn gone_back(&mut self, note: Reason, runs: bool, effects: &mut Vec<Effect>) {
+        self.presence = Presence::Here;
         self.forgive();
         self.note = Some(note);
         if runs {

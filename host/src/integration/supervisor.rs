@@ -208,6 +208,7 @@ impl Supervisor {
         if let Some(reason) = refused {
             self.refused(reason);
         }
+        self.follow_up().await;
         let clock = self.base.clock.clone();
         let mut due_at_ms = None;
         let mut timer = Box::pin(clock.sleep(Duration::ZERO));

@@ -71,7 +71,12 @@ impl Supervisor {
             Some(good) => self.base.plugins.generation(&good).await,
             None => None,
         };
-        if self.plugin.is_some() { Remembered::Copy(reason) } else { Remembered::File }
+        if self.plugin.is_some() {
+            return Remembered::Copy(reason);
+        }
+        // One that was on trial may have been revoked since: the one before it takes its place.
+        self.upgrade_step(upgrade::Input::Failed(reason));
+        Remembered::File
     }
 
     /// What it is pinned to, or else what ran well last.

@@ -86,6 +86,23 @@ async fn one_on_trial_gives_way_to_the_one_before_with_its_data() {
 }
 
 #[tokio::test]
+async fn one_on_trial_that_was_revoked_while_the_daemon_was_off_gives_way_at_the_start() {
+    let rig = running().await;
+    rig.plugins.put(&version("2.0.0"));
+    rig.until_view("hue", "version 2", |view| view.version.as_deref() == Some("2.0.0")).await;
+    let rig = rig
+        .restarted_where(|plugins| {
+            plugins.put(&version("1.0.0"));
+            plugins.put(&version("2.0.0"));
+            plugins.revoke(&version("2.0.0"), None);
+        })
+        .await;
+    let view = rig.until("hue", "running").await;
+    assert_eq!((view.version.as_deref(), view.reason.code), (Some("1.0.0"), ReasonCode::WentBack), "{}", view.reason);
+    assert_eq!(view.upgrade.pin.as_ref().map(|pin| pin.version.as_str()), Some("1.0.0"));
+}
+
+#[tokio::test]
 async fn one_on_trial_is_stopped_where_the_one_before_may_not_run_either() {
     let rig = running().await;
     rig.plugins.put(&version("2.0.0"));
