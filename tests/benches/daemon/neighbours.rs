@@ -1,6 +1,7 @@
 //! How long setting a state takes while a neighbour misbehaves, beside how long it takes without.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use gatehouse_tests::daemon::Daemon;
 use serde_json::json;
@@ -11,6 +12,8 @@ use super::{Client, POWER, percentile, tell};
 const CONTROLS: usize = 2_000;
 /// The most that a fault beside may make of it.
 const MOST: f64 = 2.0;
+/// Until one that does not answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 /// Failures are what this is about, so that they lead nowhere.
 const PATIENT: &str = "quarantine_failures = 1000\n";
 
@@ -41,8 +44,12 @@ pub(super) fn neighbours() {
         let mut beside = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    // That it fails is the point of some of them.
-                    let _ = daemon.get(&format!("/v1/integrations/probe-bad/manage?{ask}"));
+                    // That it fails is the point of some of them. Asked at once again while it is started anew, this
+                    // would be a flood of requests instead.
+                    let asked = daemon.get(&format!("/v1/integrations/probe-bad/manage?{ask}"));
+                    if asked.is_ok_and(|answer| answer.status != 200) {
+                        std::thread::sleep(ASK_AGAIN);
+                    }
                 }
             });
             let beside = controls(&daemon);
