@@ -81,7 +81,10 @@ fn all_wants_the_id_typed_and_leaves_no_trace() {
     daemon.ask_probe("probe", &["do=emit", "count=30000"]);
     daemon.ask_probe("probe", &["do=keep", "key=place", "text=attic"]);
     daemon.with_house();
-    assert!(rows(&daemon, "readings") > 30_000);
+    wait_for("the neighbour's readings beside the 30,000", || {
+        let rows = rows(&daemon, "readings");
+        if rows > 30_000 { Ok(()) } else { Err(rows) }
+    });
 
     // Nobody is asked without a terminal, so --all alone does nothing but say what to do.
     let unasked = daemon.cli(&["integration", "deactivate", "probe", "--all", "--yes"]);
