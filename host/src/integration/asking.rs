@@ -1,6 +1,5 @@
 //! One question to the gateway of an integration that runs, and what became of it as a person is told.
 
-use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::ids::IntegrationId;
 use gatehouse_plugin_api::ops::Op;
 use serde::Serialize;
@@ -23,8 +22,5 @@ pub(super) async fn ask<R: DeserializeOwned + Send>(
 ) -> Result<R, OperationError> {
     let integration = registry.find(id)?;
     let running = integration.enter().await.ok_or_else(|| not_running(&integration.view()))?;
-    running.gateway.call(op, request).await.map_err(|error| match error.code {
-        ErrorCode::Gone => OperationError::Unavailable(format!("{id} ended while {doing}: try again")),
-        _ => OperationError::Gateway { integration: id.clone(), error },
-    })
+    running.gateway.call(op, request).await.map_err(|error| OperationError::of_call(id, error, doing))
 }

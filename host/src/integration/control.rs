@@ -1,6 +1,5 @@
 //! Setting one controllable state: found in the house, checked, forwarded, its new value taken as a reading.
 
-use gatehouse_plugin_api::error::ErrorCode;
 use gatehouse_plugin_api::ids::{EntityAddress, StateAddress};
 use gatehouse_plugin_api::message::{Control, ControlOutcome, EntityDeclaration, Reading, StateDeclaration};
 use gatehouse_plugin_api::ops;
@@ -27,15 +26,9 @@ pub(super) async fn set(
     state.kind.check(&value).map_err(|problem| OperationError::invalid(format!("{address}: {problem}")))?;
     let running = integration.enter().await.ok_or_else(|| not_running(&integration.view()))?;
     let request = Control { entity: declaration.name.clone(), state: state.name.clone(), value, payload };
-    let outcome: ControlOutcome = running.gateway.call(&ops::CONTROL, &request).await.map_err(|error| {
-        let integration = address.entity.integration.clone();
-        if error.code == ErrorCode::Gone {
-            return OperationError::Unavailable(format!(
-                "{integration} ended while {address} was being set: try again"
-            ));
-        }
-        OperationError::Gateway { integration, error }
-    })?;
+    let failed =
+        |error| OperationError::of_call(&address.entity.integration, error, &format!("{address} was being set"));
+    let outcome: ControlOutcome = running.gateway.call(&ops::CONTROL, &request).await.map_err(failed)?;
     integration.succeeded(registry.base().clock.now_ms());
     if let Some(value) = &outcome.value {
         take_as_reading(registry, &integration, &request, value.clone()).await;

@@ -1,6 +1,7 @@
 //! Why an operation on an integration was not done.
 
 use gatehouse_plugin_api::attribute::FieldErrors;
+use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::ids::IntegrationId;
 
 use super::attributes;
@@ -37,7 +38,7 @@ pub enum OperationError {
         /// The integration.
         integration: IntegrationId,
         /// What it answered.
-        error: gatehouse_plugin_api::CallError,
+        error: CallError,
     },
     /// The database failed.
     #[error("{0}")]
@@ -45,6 +46,15 @@ pub enum OperationError {
 }
 
 impl OperationError {
+    /// What became of a call to its gateway; `doing` says what was going on when that ended meanwhile: `its image was
+    /// taken`.
+    pub(super) fn of_call(id: &IntegrationId, error: CallError, doing: &str) -> Self {
+        match error.code {
+            ErrorCode::Gone => Self::Unavailable(format!("{id} ended while {doing}: try again")),
+            _ => Self::Gateway { integration: id.clone(), error },
+        }
+    }
+
     /// `what` does not exist; the hint names the nearest of those that do.
     pub(super) fn not_found<'a>(kind: &str, name: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         Self::NotFound { what: format!("the {kind} {name:?}"), hint: did_you_mean(name, names) }

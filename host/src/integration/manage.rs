@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use gatehouse_plugin_api::error::{CallError, ErrorCode};
 use gatehouse_plugin_api::ids::IntegrationId;
 use gatehouse_plugin_api::manage::{ManageReply, ManageRequest, PaneReply, PaneRequest};
 use gatehouse_plugin_api::ops;
@@ -45,10 +44,7 @@ pub(super) async fn page(
 ) -> Result<ManagePage, OperationError> {
     let integration = registry.find(id)?;
     let running = integration.enter().await.ok_or_else(|| not_running(&integration.view()))?;
-    let failed = |error: CallError| match error.code {
-        ErrorCode::Gone => OperationError::Unavailable(format!("{id} ended before the page was there: try again")),
-        _ => OperationError::Gateway { integration: id.clone(), error },
-    };
+    let failed = |error| OperationError::of_call(id, error, "its page was made");
     match running.gateway.call::<_, ManageReply>(&ops::MANAGE, &request).await.map_err(failed)? {
         ManageReply::Template { name, context } => {
             let rendered = render(&running, name, context).await;

@@ -49,7 +49,7 @@ impl Supervisor {
                     ErrorCode::Unsupported => {
                         OperationError::Conflict(format!("{id} has no list of entities to give: {}", error.message))
                     }
-                    _ => OperationError::Gateway { integration: id, error },
+                    _ => OperationError::of_call(&id, error, "it was synchronized"),
                 });
                 let _ = reply.send(answer);
             }

@@ -272,3 +272,15 @@ async fn the_end_of_a_snapshot_ends_its_own_progress_and_no_other() {
     gateway.ask::<_, ()>(ops::PROGRESS, &Progress { percent: Some(100.0), ..told("") }).await.unwrap();
     rig.until_view("hue", "no progress", |view| view.progress.is_none()).await;
 }
+
+#[tokio::test]
+async fn one_that_ends_meanwhile_is_told_once() {
+    let rig = Rig::new().await;
+    let hue = plugin("hue", "1.0.0", vec![]);
+    let died = |_: SyncCall, _: &ScriptedGateway| fail(ErrorCode::Gone, "hue: its worker was killed");
+    rig.script(&hue, Script::default().on(ops::SYNCHRONIZE, died));
+    rig.plugins.put(&hue);
+    rig.begin_and_confirm("hue").await;
+    let error = rig.integrations.synchronize(&id("hue")).await.unwrap_err();
+    assert_eq!(error, OperationError::Unavailable("hue ended while it was synchronized: try again".to_owned()));
+}
