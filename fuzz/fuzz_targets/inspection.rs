@@ -1,4 +1,5 @@
-#![no_main]
 //! Drives `gatehouse_host::fuzz::inspection`.
+
+#![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gatehouse_host::fuzz::inspection(bytes));

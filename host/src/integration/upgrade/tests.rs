@@ -1,3 +1,5 @@
+//! Tables of (upgrade, input) → (upgrade, effects), and walks through hindrances and trials.
+
 use super::*;
 
 const NOW: i64 = 1_000;
