@@ -1,23 +1,22 @@
-//! Readings on their way to the history: the bounded queue between the house and the writer, and its batches.
+//! Readings on their way to the history: the bounded queue between the house and the writer.
 
+mod house;
 mod shares;
+mod tables;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use gatehouse_plugin_api::ids::IntegrationId;
 use parking_lot::Mutex;
-use rusqlite::{Connection, params};
 use tokio::sync::{Notify, oneshot};
 
+pub(crate) use self::house::ReadingQueue;
 use self::shares::Shares;
-use super::error::{Fault, StoreError};
-use super::values;
-use super::writer::Message;
-use super::{CommitPolicy, Store};
+pub(super) use self::tables::write;
+use super::CommitPolicy;
+use super::error::Fault;
 use crate::entity::LiveState;
 use crate::entity::bounds::QUEUE_TEXT_MAX_BYTES;
 
@@ -265,208 +264,4 @@ impl Inner {
 
 fn text_bytes(rows: &[ReadingRow]) -> usize {
     rows.iter().map(|row| row.text_bytes as usize).sum()
-}
-
-/// Writes a batch; returns the next ordinal.
-pub(super) fn write(connection: &Connection, rows: &[ReadingRow], first_ordinal: i64) -> Result<i64, Fault> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO readings (state_id, at_ms, ordinal, kind, number, whole, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    let mut update = connection.prepare_cached(
-        "UPDATE states SET kind = ?2, number = ?3, whole = ?4, text = ?5, changed_at_ms = ?6, last_seen_ms = ?7 WHERE id = ?1",
-    )?;
-    // By state, so that rows which become neighbours are written together and a state's last value once.
-    let mut order: Vec<(i64, u32)> = rows.iter().zip(0_u32..).map(|(row, index)| (row.state_id, index)).collect();
-    order.sort_unstable();
-    let mut orphans = 0_u64;
-    for run in order.chunk_by(|a, b| a.0 == b.0) {
-        let mut last = None;
-        for &(state_id, index) in run {
-            let row = &rows[index as usize];
-            if row.effect == Effect::Gone {
-                continue;
-            }
-            if row.effect != Effect::Backfilled {
-                last = Some(&row.live);
-            }
-            if row.effect == Effect::Seen {
-                continue;
-            }
-            let (kind, number, whole, text) = values::columns(&row.live.value);
-            let ordinal = first_ordinal + i64::from(index);
-            match insert.execute(params![state_id, row.live.last_seen_ms, ordinal, kind, number, whole, text]) {
-                Ok(_) => {}
-                // Its state was deleted meanwhile: one reading must not hold up all others for ever.
-                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                    orphans += 1
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if let Some(live) = last {
-            let (kind, number, whole, text) = values::columns(&live.value);
-            let (changed, seen) = (live.changed_at_ms, live.last_seen_ms);
-            update.execute(params![run[0].0, kind, number, whole, text, changed, seen])?;
-        }
-    }
-    if orphans > 0 {
-        tracing::warn!(orphans, "readings of deleted states were left out");
-    }
-    let next = first_ordinal + i64::try_from(rows.len()).unwrap_or(0);
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO home (name, value) VALUES ('next_ordinal', ?1)")?
-        .execute([next])?;
-    Ok(next)
-}
-
-/// The house's end of the queue. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct ReadingQueue {
-    pending: Arc<Pending>,
-    messages: Sender<Message>,
-    store: Store,
-}
-
-impl ReadingQueue {
-    pub(super) fn new(
-        store: Store,
-        pending: Arc<Pending>,
-        messages: Sender<Message>,
-        limit: usize,
-        on_commit: Arc<Committed>,
-    ) -> Self {
-        {
-            let mut inner = pending.inner.lock();
-            inner.limit = limit.max(1);
-            inner.on_commit = Some(on_commit);
-            inner.pushed = 0;
-            inner.committed = 0;
-        }
-        Self { pending, messages, store }
-    }
-
-    /// How many rows of an integration may be pushed now. While the disk refuses, any number: the oldest make room.
-    pub(crate) fn room(&self, integration: &IntegrationId) -> usize {
-        let inner = self.pending.inner.lock();
-        if inner.failed_at.is_some() || inner.closed {
-            return inner.limit;
-        }
-        let free_rows = inner.limit.saturating_sub(inner.rows.len());
-        inner.shares.room(integration, free_rows, QUEUE_TEXT_MAX_BYTES.saturating_sub(inner.bytes))
-    }
-
-    /// What makes the rows of these states that wait here leave no trace, whenever they are written. For the writer's
-    /// own thread, where no row is on its way between here and the database.
-    pub(crate) fn without(&self, states: HashSet<i64>) -> impl Fn() + Clone + Send + 'static {
-        let (pending, states) = (Arc::clone(&self.pending), Arc::new(states));
-        move || {
-            let mut inner = pending.inner.lock();
-            for row in inner.rows.iter_mut().filter(|row| states.contains(&row.state_id)) {
-                row.effect = Effect::Gone;
-            }
-        }
-    }
-
-    /// Resolves when room may have been made since the call.
-    pub(crate) fn made_room(&self) -> tokio::sync::futures::Notified<'_> {
-        self.pending.room.notified()
-    }
-
-    /// Appends rows in the order of their sequence numbers; leaves `rows` empty.
-    pub(crate) fn push(&self, rows: &mut Vec<ReadingRow>) {
-        let Some(last) = rows.last().map(|row| row.live.sequence) else { return };
-        let mut inner = self.pending.inner.lock();
-        if inner.closed {
-            rows.clear();
-            return;
-        }
-        inner.bytes += text_bytes(rows);
-        inner.shares.add(rows);
-        inner.rows.extend(rows.drain(..));
-        inner.pushed = last;
-        inner.oldest.get_or_insert_with(Instant::now);
-        if inner.failed_at.is_some() {
-            inner.shed();
-        }
-        let wanted = if inner.has_many(self.store.policy()) { 2 } else { 1 };
-        self.tell(inner, wanted);
-    }
-
-    fn tell(&self, mut inner: parking_lot::MutexGuard<'_, Inner>, wanted: u8) {
-        if inner.told < wanted {
-            inner.told = wanted;
-            drop(inner);
-            // Fails only when the writer has ended; `closed` says so to every waiter.
-            let _ = self.messages.send(Message::Wake);
-        }
-    }
-
-    /// Resolves when everything pushed before the call is committed.
-    pub(crate) async fn committed(&self) -> Result<(), StoreError> {
-        let failed = |fault: Fault| fault.at(self.store.path(), "writing readings");
-        let (loss, receiver) = {
-            let mut inner = self.pending.inner.lock();
-            let loss = inner.loss.take();
-            if inner.committed >= inner.pushed {
-                return loss.map_or(Ok(()), |fault| Err(failed(fault)));
-            }
-            if inner.closed {
-                return Err(StoreError::Closed);
-            }
-            let (reply, receiver) = oneshot::channel();
-            let sequence = inner.pushed;
-            inner.waiters.push(Waiter { sequence, reply });
-            self.tell(inner, 3);
-            (loss, receiver)
-        };
-        match receiver.await {
-            Ok(outcome) => outcome.and(loss.map_or(Ok(()), Err)).map_err(failed),
-            Err(_) => Err(StoreError::Closed),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use gatehouse_plugin_api::value::Value;
-
-    use super::*;
-
-    fn row(sequence: u64) -> ReadingRow {
-        let live = LiveState {
-            address: Arc::new("hass:lamp/power".parse().expect("an address")),
-            value: Value::OnOff(true),
-            changed_at_ms: 1,
-            last_seen_ms: 1,
-            sequence,
-        };
-        ReadingRow { state_id: 1, effect: Effect::Seen, text_bytes: 0, live: Arc::new(live) }
-    }
-
-    #[tokio::test]
-    async fn whoever_pushes_after_a_wait_for_rows_on_their_way_wakes_the_writer() {
-        let dir = tempfile::tempdir().expect("temporary folder");
-        let policy = CommitPolicy { every: Duration::from_secs(60), rows: 100, full_durability: false };
-        let store = Store::open(&dir.path().join("gatehouse.db"), &dir.path().join("key"), policy).expect("opens");
-        let (pending, (messages, told)) = (Arc::new(Pending::default()), mpsc::channel());
-        let queue = ReadingQueue::new(store, Arc::clone(&pending), messages, 100, Arc::new(|_| {}));
-        let woken = || matches!(told.try_recv(), Ok(Message::Wake));
-
-        queue.push(&mut vec![row(1)]);
-        assert!(woken() && !woken());
-        let batch = pending.take(100).expect("one row");
-        // It is on its way to the disk when somebody waits for it: the writer is told, and finds no rows.
-        let mut waits = std::pin::pin!(queue.committed());
-        assert!(futures_util::poll!(waits.as_mut()).is_pending());
-        assert!(woken());
-        pending.settle(batch, Ok(()), Path::new("gatehouse.db"));
-        assert!(matches!(futures_util::poll!(waits), std::task::Poll::Ready(Ok(()))));
-        assert_eq!(pending.due(&policy), None, "nothing is left, so that it sleeps until it is told more");
-
-        queue.push(&mut vec![row(2)]);
-        assert!(woken(), "or nobody would commit this one before the next wait");
-        assert!(pending.due(&policy).is_some_and(|due| due > Instant::now()), "at the latest when it is old enough");
-    }
 }
