@@ -14,11 +14,12 @@
 //! no state that only a restart of the daemon can leave; a test walks all of them. A timer is no effect but a
 //! property of the state ([`Life::due_at_ms`]), so that none can be left running or be forgotten.
 
+mod failures;
 mod words;
 
-use gatehouse_plugin_api::duration::format_ms;
 use gatehouse_plugin_api::message::{Health, HealthStatus};
 
+use self::failures::{Failures, millis};
 pub(super) use self::words::{Effect, Failure, Input, Moment, Policy, Presence};
 use super::{Actual, FailedOnce};
 use crate::reason::{Reason, ReasonCode};
@@ -43,11 +44,7 @@ pub(super) struct Life {
     /// Since when `actual` is what it is, in milliseconds since 1970 UTC.
     pub(super) since_ms: i64,
     presence: Presence,
-    /// Failures within the quarantine's window.
-    failures: Vec<FailedOnce>,
-    /// Failures since they were forgiven last.
-    attempt: u32,
-    quarantined: bool,
+    failures: Failures,
     well_since_ms: Option<i64>,
     then: Then,
     /// What to tell of the generation while it runs.
@@ -70,9 +67,7 @@ impl Life {
             reason: deactivated(),
             since_ms: at.now_ms,
             presence,
-            failures: Vec::new(),
-            attempt: 0,
-            quarantined: false,
+            failures: Failures::default(),
             well_since_ms: None,
             then: Then::AsWanted,
             note: None,
@@ -102,7 +97,7 @@ impl Life {
     pub(super) fn due_at_ms(&self, policy: &Policy) -> Option<i64> {
         match self.actual {
             Actual::Retrying { next_at_ms, .. } | Actual::Quarantined { next_at_ms } => Some(next_at_ms),
-            Actual::Running if self.attempt > 0 || self.quarantined => {
+            Actual::Running if !self.failures.are_forgiven() => {
                 self.well_since_ms.map(|since| since.saturating_add(millis(policy.forgive_after_ms)))
             }
             _ => None,
@@ -136,7 +131,7 @@ impl Life {
 
     /// The failures that count at present, oldest first.
     pub(super) fn failures(&self) -> &[FailedOnce] {
-        &self.failures
+        self.failures.counting()
     }
 
     fn trouble(&self) -> Option<&Reason> {
@@ -226,13 +221,13 @@ impl Life {
                 self.refresh(at);
             }
             Input::SettingsSaved if !self.holds_gateway() && !self.stopping() => {
-                self.forgive();
+                self.failures.forgive();
                 self.settle(effects);
             }
             Input::RestartNeeded if self.holds_gateway() => self.stop(Then::AsWanted, effects),
             Input::TimerDue => match self.actual {
                 Actual::Retrying { .. } | Actual::Quarantined { .. } => self.settle(effects),
-                Actual::Running => self.forgive(),
+                Actual::Running => self.failures.forgive(),
                 _ => {}
             },
             Input::Stopped { late } if self.stopping() => self.stopped(late, effects),
@@ -253,7 +248,7 @@ impl Life {
 
     fn wanted(&mut self, desired: Desired, effects: &mut Vec<Effect>) {
         self.desired = desired;
-        self.forgive();
+        self.failures.forgive();
         if self.stopping() {
             self.then = Then::AsWanted;
         } else if desired == Desired::On {
@@ -273,7 +268,7 @@ impl Life {
             Actual::Starting if new => self.stop(Then::AsWanted, effects),
             Actual::Running | Actual::Degraded | Actual::Starting | Actual::Stopping => {}
             _ if new || waits_for_file => {
-                self.forgive();
+                self.failures.forgive();
                 self.settle(effects);
             }
             _ => {}
@@ -306,7 +301,7 @@ impl Life {
     /// The generation before is in the place of one that failed: it is started once nothing of that one runs.
     fn gone_back(&mut self, note: Reason, runs: bool, effects: &mut Vec<Effect>) {
         self.presence = Presence::Here;
-        self.forgive();
+        self.failures.forgive();
         self.note = Some(note);
         if runs {
             self.stop(Then::AsWanted, effects);
@@ -325,38 +320,8 @@ impl Life {
     }
 
     fn fail(&mut self, reason: Reason, at: Moment, policy: &Policy) {
-        let window = millis(policy.quarantine_within_ms);
-        self.failures.retain(|failed| at.now_ms.saturating_sub(failed.at_ms) <= window);
-        self.failures.push(FailedOnce { at_ms: at.now_ms, reason: reason.clone() });
-        self.attempt += 1;
         self.well_since_ms = None;
-        let failures = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
-        if self.quarantined || failures >= policy.quarantine_failures {
-            self.quarantined = true;
-            let next_at_ms = at.now_ms.saturating_add(spread(policy.quarantine_retry_ms, at.chance));
-            self.actual = Actual::Quarantined { next_at_ms };
-            let window = format_ms(policy.quarantine_within_ms);
-            self.reason = Reason {
-                code: ReasonCode::Quarantined,
-                sentence: format!(
-                    "it failed {} times (the limit is {} in {window}) and is tried again only now and then; the last time: {}",
-                    self.attempt, policy.quarantine_failures, reason.sentence
-                ),
-                cause: reason.cause,
-            };
-        } else {
-            let index = (self.attempt as usize - 1).min(policy.backoff_ms.len().saturating_sub(1));
-            let pause = policy.backoff_ms.get(index).copied().unwrap_or(1_000);
-            let next_at_ms = at.now_ms.saturating_add(spread(pause, at.chance));
-            self.actual = Actual::Retrying { attempt: self.attempt, next_at_ms };
-            self.reason = reason;
-        }
-    }
-
-    fn forgive(&mut self) {
-        self.failures.clear();
-        self.attempt = 0;
-        self.quarantined = false;
+        (self.actual, self.reason) = self.failures.one_more(reason, at, policy);
     }
 
     /// Running or degraded, by what polls and the gateway itself say.
@@ -452,16 +417,6 @@ fn went_back(what: &str, reason: &Reason) -> Reason {
         sentence: format!("{what}, so the version before runs: {}", reason.sentence),
         cause: reason.cause.clone(),
     }
-}
-
-/// A pause made a fifth shorter to a fifth longer, so that many integrations do not retry in step.
-fn spread(pause_ms: u64, chance: f64) -> i64 {
-    let factor = 0.8 + 0.4 * chance.clamp(0.0, 1.0);
-    millis((pause_ms as f64 * factor).round() as u64)
-}
-
-fn millis(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
