@@ -5,6 +5,8 @@ use std::fs;
 use gatehouse_tests::build;
 use gatehouse_tests::daemon::Daemon;
 use gatehouse_tests::wait::wait_for;
+use rustix::process::Signal;
+use serde_json::json;
 
 /// The plugin with one byte more at its end: other content, the same version.
 fn other_content(byte: u8) -> Vec<u8> {
@@ -82,4 +84,26 @@ fn a_deleted_file_stops_its_integration_and_its_return_starts_it() {
     assert_eq!(view["desired"], "on", "what is wanted stays: {view}");
     daemon.drop_plugin("virtual_house");
     daemon.wait_state("virtual-house", "running");
+}
+
+#[test]
+fn a_damaged_file_leaves_what_ran_well_over_a_restart_and_a_deleted_one_does_not() {
+    let mut daemon = Daemon::start();
+    daemon.with_probe();
+    let before = daemon.wait_state("probe", "running")["generation"].clone();
+    let (file, part) = (daemon.plugins().join("libprobe_plugin.so"), daemon.plugins().join(".part"));
+    let whole = fs::read(&file).expect("the probe's file");
+    fs::write(&part, &whole[..5_000]).and_then(|()| fs::rename(&part, &file)).expect("replaced");
+    daemon.wait_decision("libprobe_plugin.so", "refused");
+    daemon.end(Signal::TERM);
+    daemon.serve();
+    let now = daemon.wait_state("probe", "running");
+    assert_eq!((&now["generation"], &now["reason"]["code"]), (&before, &json!("went_back")), "{now}");
+
+    fs::remove_file(&file).expect("deleted");
+    daemon.wait_state("probe", "missing");
+    daemon.end(Signal::TERM);
+    daemon.serve();
+    let now = daemon.wait_state("probe", "missing");
+    assert!(now["pid"].is_null(), "{now}");
 }

@@ -85,7 +85,9 @@ impl Plugins for Catalog {
         }
         match self.verdict(integration_type.as_str()) {
             Some(verdict) if verdict.decision == Decision::Refused => absence(integration_type, verdict.reason.clone()),
-            _ => absence(integration_type, Reason::new(ReasonCode::FileGone, "no file provides it")),
+            Some(_) => absence(integration_type, no_file()),
+            // The row of a file that went away keeps its id: this one was overwritten with what tells none.
+            None => absence(integration_type, self.unreadable().map_or_else(no_file, |verdict| verdict.reason.clone())),
         }
     }
 
@@ -116,6 +118,10 @@ impl Plugins for Catalog {
     async fn release(&self, sha256: &str) {
         Catalog::release(self, sha256).await;
     }
+}
+
+fn no_file() -> Reason {
+    Reason::new(ReasonCode::FileGone, "no file provides it")
 }
 
 /// Why a type has no plugin: its file is gone, or another reason that refused it.

@@ -21,7 +21,7 @@ use super::supervisor::{Change, Input, Supervised, Unfit, fields_of, try_out, va
 use super::view::{IntegrationView, LifecycleEvent};
 use crate::log;
 use crate::metrics::Meter;
-use crate::plugin::PluginChange;
+use crate::plugin::{Decision, PluginChange};
 use crate::reason::Reason;
 use crate::store::{Desired, IntegrationRow};
 
@@ -261,6 +261,15 @@ impl Registry {
         }
     }
 
+    fn look_for_missing_plugins(&self) {
+        for supervised in self.supervised.read().values() {
+            let now = self.base.plugins.plugin_now(&supervised.view().integration_type);
+            if matches!(now, PluginNow::Missing(_)) {
+                supervised.send(Input::Plugin(now));
+            }
+        }
+    }
+
     fn revoked(&self, integration_type: &IntegrationType, sha256: &str, reason: &Reason) {
         for supervised in self.supervised.read().values() {
             if supervised.view().integration_type == *integration_type {
@@ -285,6 +294,10 @@ async fn follow(registry: Weak<Registry>, mut changes: broadcast::Receiver<Plugi
             Ok(PluginChange::Revoked { integration_type, sha256, reason }) => {
                 registry.revoked(&integration_type, &sha256, &reason);
                 tokio::spawn(async move { flows::give_up_generation(&registry, &sha256).await });
+            }
+            // The last word of a file that tells no type: it may have been what stood in the place of one.
+            Ok(PluginChange::Verdict(verdict)) if verdict.decision == Decision::Gone && verdict.manifest.is_none() => {
+                registry.look_for_missing_plugins();
             }
             Ok(PluginChange::Verdict(_)) => {}
             // Some were missed: what is there now says it all.

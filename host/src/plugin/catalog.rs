@@ -183,6 +183,13 @@ impl Catalog {
         shown.verdicts.values().filter(has_id).max_by_key(rank).cloned()
     }
 
+    /// The file that was last refused without a word of what it provides.
+    pub fn unreadable(&self) -> Option<Arc<Verdict>> {
+        let shown = self.0.shared.shown.read();
+        let unreadable = shown.verdicts.values().filter(|v| v.decision == Decision::Refused && v.manifest.is_none());
+        unreadable.max_by_key(|v| v.decided_at_ms).cloned()
+    }
+
     /// The generation in use of a type.
     pub fn plugin(&self, integration_type: &IntegrationType) -> Option<Staged> {
         self.0.shared.shown.read().plugins.get(integration_type).cloned()
