@@ -237,7 +237,7 @@ impl Pending {
 impl Inner {
     /// Whether there is enough for a commit before its time: a whole batch, or what one integration alone may queue.
     fn has_many(&self, policy: &CommitPolicy) -> bool {
-        self.rows.len() >= policy.rows.min(self.limit / 2).max(1)
+        self.rows.len() >= policy.rows.min(self.limit / 2).max(1) || self.bytes >= QUEUE_TEXT_MAX_BYTES / 2
     }
 
     /// While nothing can be written the newest readings are worth more than the oldest.

@@ -1,9 +1,11 @@
 //! Where a plugin may connect and send to: what it declares, whatever way it takes.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 
 use gatehouse_host::gateway::{HeldPorts, Kernel};
 use gatehouse_plugin_api::manifest::Capability;
+use rustix::net::{AddressFamily, SocketType};
 
 use super::{DONE, Probe, REFUSED, count, tried};
 
@@ -21,6 +23,14 @@ fn listener() -> (TcpListener, u16) {
     (listener, port)
 }
 
+/// A port that nobody listens on, and that nobody else can have meanwhile.
+fn closed_port() -> (OwnedFd, SocketAddr) {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let at = rustix::net::getsockname(&socket).unwrap();
+    (socket, at.try_into().unwrap())
+}
+
 /// Connections that came so far.
 fn came(listener: &TcpListener) -> usize {
     listener.set_nonblocking(true).unwrap();
@@ -30,7 +40,8 @@ fn came(listener: &TcpListener) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_declared_address_is_reached_and_no_other() {
     let ((open, port), (other, other_port)) = (listener(), listener());
-    let probe = Probe::launch_needing(&[network("127.0.0.1", port)]).await;
+    let (_kept, closed) = closed_port();
+    let probe = Probe::launch_needing(&[network("127.0.0.1", port), network("127.0.0.1", closed.port())]).await;
     for at in [format!("127.0.0.1:{port}"), format!("[::ffff:127.0.0.1]:{port}"), format!("0.0.0.0:{port}")] {
         assert_eq!(tried(&probe, "reach", &at).await, DONE, "{at}");
         assert_eq!(tried(&probe, "reach-in-time", &at).await, DONE, "{at}");
@@ -39,11 +50,10 @@ async fn a_declared_address_is_reached_and_no_other() {
         assert_eq!(tried(&probe, "reach", &at).await, REFUSED, "{at}");
         assert_eq!(count(&probe, &format!("tried to connect to {at}")), 1, "{at}");
     }
-    // Nobody listens there any more: what the kernel says comes back.
     assert_eq!((came(&open), came(&other)), (6, 0));
-    drop(open);
-    assert_eq!(tried(&probe, "reach", &format!("127.0.0.1:{port}")).await, "ConnectionRefused");
-    assert_eq!(tried(&probe, "reach-in-time", &format!("127.0.0.1:{port}")).await, "ConnectionRefused");
+    // Nobody listens there: what the kernel says comes back.
+    assert_eq!(tried(&probe, "reach", &closed.to_string()).await, "ConnectionRefused");
+    assert_eq!(tried(&probe, "reach-in-time", &closed.to_string()).await, "ConnectionRefused");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
