@@ -196,3 +196,31 @@ impl Onlooker {
         tokio::task::spawn_blocking(find);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::ReasonCode;
+
+    #[test]
+    fn without_a_place_it_is_the_reason_that_tells_one_crash_from_another() {
+        let crash = |code| Crash {
+            reason: Reason::new(code, "it died"),
+            signal: "SIGKILL".to_owned(),
+            place: None,
+            callers: Vec::new(),
+            address: None,
+            thread: None,
+            calls: Vec::new(),
+            hosting: Hosting::Isolated,
+            file_name: "libhue.so".to_owned(),
+            version: "1.0.0".to_owned(),
+            generation: "ab".repeat(32),
+            used: None,
+            lived_ms: None,
+        };
+        let (hung, killed) = (crash(ReasonCode::HeartbeatMissed), crash(ReasonCode::KilledByPerson));
+        assert_ne!(hung.fold(), killed.fold());
+        assert_eq!(hung.fold(), crash(ReasonCode::HeartbeatMissed).fold());
+    }
+}

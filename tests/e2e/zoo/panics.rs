@@ -41,7 +41,7 @@ const ABORTING: &[Row] = &[
     ends("control panic-in-thread", "panicked"),
     ends("control task-panic", "panicked"),
     ends("manage panic", "panicked"),
-    Row { fault: "synchronize panic", answer: "gone", state: "retrying", code: "panicked" },
+    Row { fault: "synchronize panic", answer: "unavailable", state: "retrying", code: "panicked" },
     quiet("diagnostics panic", "retrying", "panicked"),
     // What its code does else is told as it is.
     ends("control abort", "aborted"),

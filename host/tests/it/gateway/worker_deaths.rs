@@ -138,6 +138,19 @@ async fn a_blocked_thread_misses_its_heartbeat_and_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_was_given_up_is_named_when_it_still_holds_the_thread() {
+    // Long enough for the call to begin, and for it to be given up before the worker is.
+    let timing = GatewayTiming { heartbeat_within: Duration::from_secs(4), ..QUICK };
+    let probe = Probe::launch_as("probe", Hosting::Isolated, timing).await.unwrap();
+    let block = [("do", "block"), ("ms", "3600000")];
+    let late = probe.ask_within(&block, Duration::from_secs(2)).await.unwrap_err();
+    assert_eq!(late.code, ErrorCode::Deadline);
+    assert_eq!(ended(&probe).await.reason.code, ReasonCode::HeartbeatMissed);
+    let crash = probe.crashes.first().await;
+    assert_eq!(crash.calls.iter().map(|call| call.op.as_str()).collect::<Vec<_>>(), ["manage"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_process_misses_its_heartbeat_and_is_killed() {
     let probe = Probe::launch_as("probe", Hosting::Isolated, QUICK).await.unwrap();
     signal(probe.pid(), Signal::STOP);
