@@ -11,7 +11,6 @@ use super::daemon::Daemon;
 use super::failure::Failure;
 use super::output::Output;
 use crate::causes::with_causes;
-use crate::gateway::sys::take_short_turns;
 use crate::home::Home;
 use crate::serve::{Ready, ServeError};
 
@@ -24,8 +23,6 @@ pub(super) fn run(home: &Home, wanted: &Serve, output: Output) -> Result<(), Fai
         None => (home.config_file(), true),
     };
     let config = config::load(&file, optional)?;
-    // Before anything is spawned: all threads of the daemon and all workers have them.
-    take_short_turns();
     // More than there are cores: work of a millisecond keeps nobody waiting, the kernel shares the cores out.
     let threads = std::thread::available_parallelism().map_or(THREADS, |cores| cores.get().max(THREADS));
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -4,7 +4,6 @@ pub(super) mod crash;
 mod names;
 mod questions;
 mod sockets;
-mod turns;
 
 pub mod peer;
 
@@ -26,7 +25,6 @@ pub(super) use self::questions::{
     write_memory,
 };
 pub(super) use self::sockets::{Message, connect, send};
-pub(crate) use self::turns::take_short_turns;
 use super::Used;
 
 /// The running C library's version as (major, minor), `None` when it does not tell one.
